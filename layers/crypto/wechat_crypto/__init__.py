@@ -1,0 +1,34 @@
+"""Cryptography for WeChat mini-program backends: pure functions, no network, clock or environment.
+
+* Open data (``encryptedData``): :func:`decrypt_open_data`.
+* Signatures and hashes that WeChat defines: :func:`raw_data_signature`,
+  :func:`verify_raw_data_signature`, :func:`session_signature`, :func:`encrypted_data_hash`.
+* Sealing of what we store ourselves: :class:`KeyRing`.
+* Base64 as it arrives from phones: :func:`decode_base64`, :func:`repair_base64`.
+"""
+
+from wechat_crypto.encoding import Base64Error, decode_base64, repair_base64
+from wechat_crypto.open_data import OpenDataError, decrypt_open_data
+from wechat_crypto.sealing import KeyRing, KeyRingError, UnknownKeyError, UnsealError
+from wechat_crypto.signatures import (
+    encrypted_data_hash,
+    raw_data_signature,
+    session_signature,
+    verify_raw_data_signature,
+)
+
+__all__ = [
+    "Base64Error",
+    "KeyRing",
+    "KeyRingError",
+    "OpenDataError",
+    "UnknownKeyError",
+    "UnsealError",
+    "decode_base64",
+    "decrypt_open_data",
+    "encrypted_data_hash",
+    "raw_data_signature",
+    "repair_base64",
+    "session_signature",
+    "verify_raw_data_signature",
+]

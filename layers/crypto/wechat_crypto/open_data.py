@@ -1,0 +1,129 @@
+"""Decryption of WeChat open data: the ``encryptedData`` and ``iv`` that a mini-program receives.
+
+Source: "Signature, encryption and decryption of open data", WeChat mini-program documentation
+(framework/open-ability/signature.html): AES-128-CBC, PKCS#7, key = base64(session_key),
+plaintext = UTF-8 JSON with a ``watermark``.
+
+CBC carries no authentication. Whoever can tell "bad padding" from "bad JSON" from "wrong app" can
+forge a plaintext of their choice, so every check always runs, and one error serves them all.
+"""
+
+import hmac
+import json
+import math
+from typing import Any
+
+from Crypto.Cipher import AES
+
+from wechat_crypto.encoding import Base64Error, decode_base64
+
+_BLOCK = 16  # bytes; also the length of an AES-128 key and of a CBC iv
+
+
+class OpenDataError(Exception):
+    """The data cannot be decrypted or is not for this app; on purpose it never says which."""
+
+    def __init__(self) -> None:
+        """Make the one error, with the one text, that stands for every cause."""
+        super().__init__(
+            "encryptedData does not decrypt to fresh data of this app with this session_key and "
+            "iv: log in again, then let the user tap once more"
+        )
+
+
+def decrypt_open_data(
+    session_key: str,
+    encrypted_data: str,
+    iv: str,
+    *,
+    appid: str,
+    now: float | None = None,
+    max_age: float | None = None,
+) -> dict[str, Any]:
+    """Decrypt open data and check that it was made for this app, and lately.
+
+    Args:
+        session_key: Base64 of 16 bytes, as code2Session answered it.
+        encrypted_data: Base64 of the ciphertext, as the phone gave it.
+        iv: Base64 of 16 bytes, as the phone gave it.
+        appid: The app that ``watermark.appid`` must name.
+        now: The time in seconds since 1970, needed with ``max_age``.
+        max_age: How many seconds ``watermark.timestamp`` may be away from ``now``, either way;
+            ``None`` accepts any age.
+
+    Returns:
+        The decrypted object, ``watermark`` included.
+
+    Raises:
+        OpenDataError: Anything at all is wrong: base64, a length, the padding, the JSON, the
+            watermark, its appid or its age.
+        ValueError: ``max_age`` was given without ``now``.
+    """
+    if max_age is not None and now is None:
+        raise ValueError("max_age needs now: pass the time in seconds since 1970")
+    try:
+        key, vector = decode_base64(session_key), decode_base64(iv)
+        ciphertext = decode_base64(encrypted_data)
+    except Base64Error:
+        raise OpenDataError from None
+    if len(key) != _BLOCK or len(vector) != _BLOCK:
+        raise OpenDataError
+    if not ciphertext or len(ciphertext) % _BLOCK:
+        raise OpenDataError
+
+    plaintext, padding_good = _unpad(AES.new(key, AES.MODE_CBC, iv=vector).decrypt(ciphertext))
+    document = _parse_object(plaintext)
+    watermark = document.get("watermark")
+    if not isinstance(watermark, dict):
+        watermark = {}
+    appid_good = _same(watermark.get("appid"), appid)
+    age_good = _within(watermark.get("timestamp"), now, max_age)
+    if not (padding_good & appid_good & age_good):
+        raise OpenDataError
+    return document
+
+
+def _unpad(padded: bytes) -> tuple[bytes, bool]:
+    """Remove PKCS#7 padding (RFC 5652, section 6.3); look at all 16 bytes whatever they hold."""
+    length = padded[-1]
+    wrong = (length == 0) | (length > _BLOCK)
+    for position in range(1, _BLOCK + 1):
+        wrong |= (position <= length) & (padded[-position] != length)
+    return padded[: len(padded) - length * (not wrong)], not wrong
+
+
+def _parse_object(plaintext: bytes) -> dict[str, Any]:
+    """Parse a JSON object; anything else counts as an empty one, which no check accepts."""
+    try:
+        document = json.loads(
+            plaintext.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite
+        )
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON (RFC 8259)")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("a number that no double holds, and that JSON could not answer")
+    return number
+
+
+def _same(found: object, expected: str) -> bool:
+    text = found if isinstance(found, str) else ""
+    return hmac.compare_digest(
+        text.encode("utf-8", "surrogatepass"), expected.encode("utf-8", "surrogatepass")
+    )
+
+
+def _within(timestamp: object, now: float | None, max_age: float | None) -> bool:
+    if isinstance(timestamp, bool) or not isinstance(timestamp, int):
+        return False
+    if now is None or max_age is None:
+        return True
+    return now - max_age <= timestamp <= now + max_age
