@@ -14,6 +14,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 from Crypto.Cipher import AES
 
@@ -73,7 +74,7 @@ class KeyRing:
             KeyRingError: The text is not such a document.
         """
         try:
-            document = json.loads(text)
+            document = json.loads(text, object_pairs_hook=_refuse_duplicates)
         except (ValueError, RecursionError):
             raise KeyRingError('the key ring must be JSON: {"current":"k1","k1":"…"}') from None
         if not isinstance(document, dict) or not isinstance(document.get("current"), str):
@@ -162,6 +163,14 @@ class KeyRing:
 
     def _subkey(self, key_id: str, use: str, purpose: str) -> bytes:
         return _hkdf_sha256(self._keys[key_id].encode(), f"wechat_crypto/{use}/{purpose}".encode())
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # During a rotation, a second "k1" would silently take the place of the first.
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("a key id stands twice")
+    return document
 
 
 @lru_cache(maxsize=64)

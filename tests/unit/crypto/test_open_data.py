@@ -162,7 +162,8 @@ def test_every_wrong_padding_byte_is_refused(length: int) -> None:
 @pytest.mark.parametrize(
     ("space", "count"),
     [
-        pytest.param(b" ", 16, id="blanks are no padding length"),
+        pytest.param(b" ", 16, id="16 blanks say 32"),
+        pytest.param(b" ", 32, id="32 blanks say 32, which is more than a block"),
         pytest.param(b"\n", 9, id="9 line feeds say 10"),
         pytest.param(b"\t", 8, id="8 tabs say 9"),
         pytest.param(b"\r", 12, id="12 carriage returns say 13"),

@@ -245,6 +245,7 @@ NO_KEY = "key k1 must be a text of at least 32 characters"
         pytest.param(f'["{K1}"]', NOT_A_RING, id="an array"),
         pytest.param(f'{{"k1":"{K1}"}}', NOT_A_RING, id="no current"),
         pytest.param(f'{{"current":1,"k1":"{K1}"}}', NOT_A_RING, id="current a number"),
+        pytest.param(f'{{"current":"k1","k1":"{K1}","k1":"{K2}"}}', NOT_A_RING, id="key twice"),
         pytest.param('{"current":"k1"}', NO_CURRENT, id="no key"),
         pytest.param(f'{{"current":"k2","k1":"{K1}"}}', NO_CURRENT, id="current names none"),
         pytest.param(f'{{"current":"","":"{K1}"}}', NO_KEY_ID, id="empty id"),
