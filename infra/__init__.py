@@ -1,0 +1,1 @@
+"""What stands around the functions: contract, nested stacks and the stack on one machine."""

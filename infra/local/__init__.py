@@ -1,0 +1,1 @@
+"""The whole stack on one machine: HTTP front, simulated WeChat, embedded AWS."""

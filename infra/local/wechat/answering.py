@@ -1,0 +1,140 @@
+"""From request to answer: the rules, whatever fault is armed, and a record of the call."""
+
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from .endpoints import BY_PATH, Endpoint, Reply
+from .errors import TOKEN_ERRCODES, WeChatError
+from .faults import Fault, Faults
+from .open_data import to_json
+from .request import Request
+from .world import World
+
+_HTML: Final = b"<html><head><title>Bad Gateway</title></head><body>Bad Gateway</body></html>"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call that arrived.
+
+    Attributes:
+        endpoint: WeChat's name of it, or the path if there is no such endpoint.
+        appid: Which app called, as far as it could be told.
+        errcode: What the caller was told, 0 for success; None if it got no answer of WeChat's.
+        at: When, in seconds since the epoch by WeChat's clock.
+        duration: Seconds until the answer, injected latency included.
+        fault: Kind of the fault that spoilt it; None also for mere latency.
+    """
+
+    endpoint: str
+    appid: str | None
+    errcode: int | None
+    at: float
+    duration: float
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes onto the wire.
+
+    Attributes:
+        body: The body.
+        status: HTTP status.
+        content_type: Its label; WeChat labels its JSON as plain text.
+        missing: Bytes by which Content-Length exceeds the body.
+        drop: Reset the connection instead.
+        delay: Seconds to wait first.
+    """
+
+    body: bytes = b""
+    status: int = 200
+    content_type: str = "text/plain"
+    missing: int = 0
+    drop: bool = False
+    delay: float = 0.0
+
+
+def answer(world: World, faults: Faults, request: Request) -> tuple[Answer, Call]:
+    """Answer one request by the rules, spoilt by whatever fault is armed."""
+    began = time.perf_counter()
+    with world.lock:
+        at = world.clock.now()
+        endpoint = BY_PATH.get(request.path)
+        name = endpoint.name if endpoint else request.path
+        delay, fault = faults.take(name)
+        appid = _caller(world, request)
+        reply = _reply(world, endpoint, request, fault)
+        _note_arrival(world, name, request, reply)
+    silent = fault is not None and fault.kind != "errcode"
+    errcode = reply.get("errcode", 0)
+    call = Call(
+        endpoint=name,
+        appid=appid,
+        errcode=errcode if isinstance(errcode, int) and not silent else None,
+        at=at,
+        duration=time.perf_counter() - began + delay,
+        fault=fault.kind if fault else None,
+    )
+    return _on_the_wire(reply, fault, delay), call
+
+
+def _reply(world: World, endpoint: Endpoint | None, request: Request, fault: Fault | None) -> Reply:
+    reply: Reply = {}
+    if fault is None or fault.does_the_work:
+        try:
+            reply = (endpoint or _no_such_url)(world, request)
+        except WeChatError as error:
+            reply = error.reply(world.clock.now())
+    if fault and fault.kind == "errcode":
+        reply = WeChatError(fault.errcode, fault.errmsg).reply(world.clock.now())
+    return reply
+
+
+def _no_such_url(world: World, request: Request) -> Reply:  # noqa: ARG001 - as an Endpoint
+    raise WeChatError(40066)
+
+
+def _on_the_wire(reply: Reply, fault: Fault | None, delay: float) -> Answer:
+    body = to_json(reply).encode()
+    half = body[: len(body) // 2]
+    match fault.kind if fault else None:
+        case "drop_before" | "drop_after":
+            return Answer(drop=True, delay=delay)
+        case "status":
+            status = fault.status if fault else 502
+            return Answer(_HTML, status=status, content_type="text/html", delay=delay)
+        case "html":
+            return Answer(_HTML, content_type="text/html", delay=delay)
+        case "truncated":
+            return Answer(half, delay=delay)
+        case "incomplete":
+            return Answer(half, missing=len(body) - len(half), delay=delay)
+        case _:
+            return Answer(body, delay=delay)
+
+
+def _caller(world: World, request: Request) -> str | None:
+    """Tell whose call it is, even where it is refused."""
+    query = request.query
+    owner = world.tokens.appid_of(query.get("access_token", ""))
+    return owner or query.get("appid") or _body_text(request, "appid")
+
+
+def _note_arrival(world: World, name: str, request: Request, reply: Reply) -> None:
+    code = None
+    if name == "code2Session":
+        code = request.query.get("js_code")
+    elif name == "getPhoneNumber" and reply.get("errcode") not in TOKEN_ERRCODES:
+        code = _body_text(request, "code")
+    if code:
+        world.billed.arrivals[code] += 1
+
+
+def _body_text(request: Request, name: str) -> str | None:
+    try:
+        value = request.json().get(name)
+    except WeChatError:
+        return None
+    return value if isinstance(value, str) else None

@@ -1,0 +1,27 @@
+"""The clock of the simulation: the machine's time plus an offset that a test moves."""
+
+import time
+
+
+class Clock:
+    """Seconds since the epoch as WeChat sees them.
+
+    Built on `time.time`, so it stands still while a test freezes that.
+    """
+
+    def __init__(self) -> None:
+        """Start at the machine's own time."""
+        self._offset = 0.0
+
+    @property
+    def offset(self) -> float:
+        """How many seconds this clock is ahead of the machine's."""
+        return self._offset
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+        return time.time() + self._offset
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock by `seconds`; negative moves it back."""
+        self._offset += seconds

@@ -1,0 +1,33 @@
+"""What WeChat remembers only for a while."""
+
+from typing import Generic, TypeVar
+
+from .clock import Clock
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Expiring(Generic[K, V]):
+    """A dictionary whose items are gone `life` seconds after they were put in."""
+
+    def __init__(self, clock: Clock, life: float) -> None:
+        """Start empty."""
+        self._clock = clock
+        self._life = life
+        self._kept: dict[K, tuple[float, V]] = {}
+
+    def get(self, key: K) -> V | None:
+        """Return what was put in under `key`; None if nothing was, or it is gone."""
+        until, value = self._kept.get(key, (0.0, None))
+        return value if until > self._clock.now() else None
+
+    def __setitem__(self, key: K, value: V) -> None:
+        """Put an item in, and drop those that are gone: the oldest stand in front."""
+        now = self._clock.now()
+        while self._kept:
+            oldest = next(iter(self._kept))
+            if self._kept[oldest][0] > now:
+                break
+            del self._kept[oldest]
+        self._kept[key] = (now + self._life, value)

@@ -1,0 +1,97 @@
+"""The state behind the rules: apps, people, codes, tokens, and what was billed."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from threading import RLock
+from typing import TYPE_CHECKING
+
+from .clock import Clock
+from .codes import Codes
+from .errors import WeChatError
+from .open_data import OpenData
+from .quotas import Quotas
+from .tokens import AccessTokens
+
+if TYPE_CHECKING:
+    from .people import Person
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A mini-program as its console has it.
+
+    Attributes:
+        appid: Its appid.
+        secret: Its AppSecret.
+        cloud: Whether cloud development is on, so that its phones get a cloudID.
+        unionid: Whether it is bound to an open-platform account.
+        phone_api: Whether it may use getPhoneNumber and checkEncryptedData (else 48001).
+        ip_whitelist: Addresses that may get an access_token; empty admits all.
+    """
+
+    appid: str
+    secret: str = field(repr=False)
+    cloud: bool = False
+    unionid: bool = False
+    phone_api: bool = True
+    ip_whitelist: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Settings:
+    """Where WeChat's pages leave a choice, or contradict each other.
+
+    Attributes:
+        login_replaces_session_key: A new login code replaces the session_key when it is issued,
+            so that data encrypted from then on needs the new one; else when it is exchanged.
+        country_code_as_number: getPhoneNumber answers countryCode 86, not "86".
+        open_data_as_object: getOpenData answers each item's json as an object, not as a string.
+        wrong_secret_errcode: What the token calls say to a wrong AppSecret, 40125 or 40001.
+        unknown_ciphertext_errcode: errcode of checkEncryptedData beside vaild false, 1 or 0.
+    """
+
+    login_replaces_session_key: bool = True
+    country_code_as_number: bool = True
+    open_data_as_object: bool = False
+    wrong_secret_errcode: int = 40125
+    unknown_ciphertext_errcode: int = 1
+
+
+@dataclass(slots=True)
+class Billed:
+    """What costs money, and what must never be sent twice.
+
+    Attributes:
+        taps: Phone-number taps: WeChat bills each when the user taps.
+        exchanges: Phone codes exchanged for a number, by code.
+        arrivals: How often each login or phone code arrived, by code, whatever the answer was;
+            except where WeChat refused the access_token and so never looked at the code.
+    """
+
+    taps: int = 0
+    exchanges: Counter[str] = field(default_factory=Counter)
+    arrivals: Counter[str] = field(default_factory=Counter)
+
+
+class World:
+    """Everything WeChat knows. Whoever touches it holds `lock`."""
+
+    def __init__(self, apps: tuple[App, ...], settings: Settings) -> None:
+        """Start with these apps and no people."""
+        self.lock = RLock()
+        self.clock = Clock()
+        self.settings = settings
+        self.apps = {app.appid: app for app in apps}
+        self.people: dict[tuple[str, str], Person] = {}
+        self.codes = Codes(self.clock)
+        self.tokens = AccessTokens(self.clock)
+        self.open_data = OpenData(self.clock)
+        self.quotas = Quotas(self.clock)
+        self.billed = Billed()
+
+    def app(self, appid: str) -> App:
+        """Return an app, or raise WeChatError 40013."""
+        try:
+            return self.apps[appid]
+        except KeyError:
+            raise WeChatError(40013) from None

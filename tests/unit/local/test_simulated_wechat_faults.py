@@ -1,0 +1,257 @@
+"""Faults on demand, and what the simulated WeChat's server stands."""
+
+import json
+import socket
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import urllib3
+
+from infra.local.wechat import Call, Fault, SimulatedWeChat
+
+from .wechat_caller import APPID, Caller, calling, two_apps
+
+
+@pytest.fixture
+def wechat() -> SimulatedWeChat:
+    return two_apps()
+
+
+@pytest.fixture
+def api(wechat: SimulatedWeChat) -> Iterator[Caller]:
+    with calling(wechat) as caller:
+        yield caller
+
+
+def test_a_fault_hits_once_by_default(wechat: SimulatedWeChat, api: Caller) -> None:
+    wechat.faults.add(Fault("code2Session", "errcode", errcode=-1))
+    phone = wechat.phone()
+
+    assert api.code2session(phone.login())["errcode"] == -1
+    assert "errcode" not in api.code2session(phone.login())
+
+
+def test_a_fault_hits_as_often_as_it_is_told(wechat: SimulatedWeChat, api: Caller) -> None:
+    wechat.faults.add(Fault("code2Session", "errcode", errcode=40226, times=2))
+    phone = wechat.phone()
+
+    told = [api.code2session(phone.login()).get("errcode") for _ in range(3)]
+    assert told == [40226, 40226, None]
+
+
+def test_a_fault_without_end_hits_until_it_is_cleared(wechat: SimulatedWeChat, api: Caller) -> None:
+    wechat.faults.add(Fault("code2Session", "errcode", errcode=50001, times=None))
+    phone = wechat.phone()
+    told = [api.code2session(phone.login()).get("errcode") for _ in range(3)]
+    wechat.faults.clear()
+
+    assert told == [50001, 50001, 50001]
+    assert "errcode" not in api.code2session(phone.login())
+
+
+def test_a_fault_hits_its_endpoint_only(wechat: SimulatedWeChat, api: Caller) -> None:
+    wechat.faults.add(Fault("getPhoneNumber", "errcode", times=None))
+
+    assert "access_token" in api.stable_token()
+    assert list(wechat.faults) == [Fault("getPhoneNumber", "errcode", times=None)]
+
+
+def test_a_fault_can_hit_every_endpoint(wechat: SimulatedWeChat, api: Caller) -> None:
+    wechat.faults.add(Fault("*", "errcode", times=None))
+
+    assert api.stable_token()["errcode"] == -1
+    assert api.classic_token()["errcode"] == -1
+
+
+def test_a_fault_can_hit_a_share_of_the_calls(wechat: SimulatedWeChat, api: Caller) -> None:
+    wechat.faults.add(Fault("getStableAccessToken", "errcode", times=None, share=0.1))
+
+    told = [api.stable_token().get("errcode", 0) for _ in range(20)]
+    assert told == [0, 0, 0, 0, 0, 0, 0, 0, 0, -1] * 2
+
+
+@pytest.mark.parametrize(("work_done", "errcode"), [(False, None), (True, 40163)])
+def test_an_errcode_may_come_before_or_after_the_work(
+    wechat: SimulatedWeChat, api: Caller, work_done: bool, errcode: int | None
+) -> None:
+    wechat.faults.add(Fault("code2Session", "errcode", errcode=-1, work_done=work_done))
+    code = wechat.phone().login()
+
+    assert api.code2session(code)["errcode"] == -1
+    assert api.code2session(code).get("errcode") == errcode
+
+
+@pytest.mark.parametrize(("kind", "errcode"), [("drop_before", None), ("drop_after", 40163)])
+def test_a_connection_is_dropped_before_or_after_the_work(
+    wechat: SimulatedWeChat, api: Caller, kind: str, errcode: int | None
+) -> None:
+    wechat.faults.add(Fault("code2Session", kind))  # type: ignore[arg-type]
+    code = wechat.phone().login()
+
+    with pytest.raises(urllib3.exceptions.ProtocolError) as dropped:
+        api.code2session(code)
+    assert isinstance(dropped.value.args[1], ConnectionResetError)
+    assert api.code2session(code).get("errcode") == errcode
+    assert wechat.billed.arrivals == {code: 2}
+
+
+def test_latency_delays_the_answer_but_not_the_work(wechat: SimulatedWeChat, api: Caller) -> None:
+    wechat.faults.add(Fault("code2Session", "latency", seconds=5))
+    code = wechat.phone().login()
+
+    with pytest.raises(urllib3.exceptions.ReadTimeoutError):
+        api.http.request(
+            "GET", f"{api.url}/sns/jscode2session?js_code={code}", timeout=0.5, retries=False
+        )
+    assert wechat.count("code2Session", errcode=41002) == 1
+
+
+def test_latency_and_another_fault_add_up(wechat: SimulatedWeChat, api: Caller) -> None:
+    wechat.faults.add(Fault("code2Session", "latency", seconds=0.05))
+    wechat.faults.add(Fault("code2Session", "errcode", errcode=-1, seconds=0.05))
+    began = time.perf_counter()
+
+    assert api.code2session("0" * 32)["errcode"] == -1
+    assert time.perf_counter() - began >= 0.1
+
+
+def test_an_http_error_carries_its_status(wechat: SimulatedWeChat, api: Caller) -> None:
+    wechat.faults.add(Fault("getAccessToken", "status", status=503))
+    response = api.request("GET", "/cgi-bin/token")
+
+    assert response.status == 503
+    assert response.headers["Content-Type"] == "text/html"
+
+
+def test_a_page_comes_with_status_200(wechat: SimulatedWeChat, api: Caller) -> None:
+    wechat.faults.add(Fault("getAccessToken", "html"))
+    response = api.request("GET", "/cgi-bin/token")
+
+    assert response.status == 200
+    assert response.data.startswith(b"<html>")
+
+
+def test_half_a_json_document_comes_after_the_work(wechat: SimulatedWeChat, api: Caller) -> None:
+    wechat.faults.add(Fault("code2Session", "truncated"))
+    code = wechat.phone().login()
+
+    with pytest.raises(json.JSONDecodeError):
+        api.code2session(code)
+    assert api.code2session(code)["errcode"] == 40163
+
+
+def test_a_body_may_end_before_its_length_is_reached(wechat: SimulatedWeChat, api: Caller) -> None:
+    wechat.faults.add(Fault("code2Session", "incomplete"))
+    code = wechat.phone().login()
+
+    with pytest.raises(urllib3.exceptions.ProtocolError, match="IncompleteRead"):
+        api.code2session(code)
+    assert api.code2session(code)["errcode"] == 40163
+
+
+def test_an_unknown_fault_is_an_error() -> None:
+    with pytest.raises(ValueError, match="unknown endpoint 'jscode2session': use \\* or one of"):
+        Fault("jscode2session", "errcode")
+    with pytest.raises(ValueError, match="unknown kind 'slow': use one of latency, drop_before"):
+        Fault("code2Session", "slow")  # type: ignore[arg-type]
+
+
+def test_calls_are_recorded(wechat: SimulatedWeChat, api: Caller) -> None:
+    seen: list[Call] = []
+    wechat.on_call = seen.append
+    api.stable_token()
+    api.code2session("0" * 32)
+    wechat.faults.add(Fault("getPhoneNumber", "html"))
+    with pytest.raises(json.JSONDecodeError):
+        api.phone_number(api.token(), "x")
+
+    told = [(call.endpoint, call.appid, call.errcode, call.fault) for call in wechat.calls]
+    assert told == [
+        ("getStableAccessToken", APPID, 0, None),
+        ("code2Session", APPID, 40029, None),
+        ("getStableAccessToken", APPID, 0, None),
+        ("getPhoneNumber", APPID, None, "html"),
+    ]
+    assert tuple(seen) == wechat.calls
+    assert wechat.count("getStableAccessToken") == 2
+    assert wechat.count("code2Session", errcode=40029) == 1
+    assert wechat.count("code2Session", errcode=0) == 0
+    assert wechat.count("code2Session", appid="wx0") == 0
+
+
+def test_connections_are_kept_alive(api: Caller) -> None:
+    for _ in range(3):
+        api.stable_token()
+
+    pool = api.http.connection_from_url(api.url)
+    assert (pool.num_connections, pool.num_requests) == (1, 3)
+
+
+def test_a_kept_connection_answers_without_delay(api: Caller) -> None:
+    durations = []
+    for _ in range(21):
+        began = time.perf_counter()
+        api.stable_token()
+        durations.append(time.perf_counter() - began)
+
+    # A head sent apart from its body waits 40 ms for the client's acknowledgement each time.
+    assert statistics.median(durations) < 0.03
+
+
+def test_two_hundred_clients_may_start_at_once(wechat: SimulatedWeChat) -> None:
+    tokens: list[str] = []
+    start = threading.Barrier(200)
+    with wechat.serve() as server:
+
+        def ask() -> None:
+            start.wait()
+            with urllib3.PoolManager(retries=False, timeout=20) as http:
+                tokens.append(Caller(server.url, http).token())
+
+        threads = [threading.Thread(target=ask) for _ in range(200)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert len(tokens) == 200
+    assert len(set(tokens)) == 1
+    assert wechat.count("getStableAccessToken") == 200
+
+
+def test_closing_ends_kept_and_delayed_connections_at_once(wechat: SimulatedWeChat) -> None:
+    wechat.faults.add(Fault("getAccessToken", "latency", seconds=60))
+    with wechat.serve() as server:
+        idle = socket.create_connection(("127.0.0.1", server.port))
+        waiting = socket.create_connection(("127.0.0.1", server.port))
+        waiting.sendall(b"GET /cgi-bin/token HTTP/1.1\r\nHost: x\r\n\r\n")
+        while not wechat.count("getAccessToken"):
+            threading.Event().wait(0.001)
+        began = time.perf_counter()
+
+    assert time.perf_counter() - began < 5
+    with idle, waiting:
+        assert idle.recv(1) == b""
+    assert not [t for t in threading.enumerate() if t.name == "simulated-wechat"]
+
+
+def test_a_client_that_goes_away_disturbs_nobody(
+    wechat: SimulatedWeChat, api: Caller, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_connection(("127.0.0.1", int(api.url.rpartition(":")[2]))) as client:
+        client.sendall(b"POST /cgi-bin/stable_token HTTP/1.1\r\nContent-Length: 50\r\n\r\n{")
+    wechat.faults.add(Fault("code2Session", "latency", seconds=0.05))
+    with socket.create_connection(("127.0.0.1", int(api.url.rpartition(":")[2]))) as client:
+        client.sendall(b"GET /sns/jscode2session HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    assert "access_token" in api.stable_token()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_body_of_unknown_length_is_refused(api: Caller) -> None:
+    response = api.http.request("POST", f"{api.url}/cgi-bin/stable_token", body=iter([b"{}"]))
+
+    assert response.status == 411

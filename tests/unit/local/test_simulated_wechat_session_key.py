@@ -1,0 +1,104 @@
+"""The one live session_key of a user at the simulated WeChat."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from infra.local.wechat import SimulatedWeChat
+
+from .wechat_caller import Caller, calling, two_apps
+
+
+@pytest.fixture
+def wechat() -> SimulatedWeChat:
+    return two_apps()
+
+
+@pytest.fixture
+def api(wechat: SimulatedWeChat) -> Iterator[Caller]:
+    with calling(wechat) as caller:
+        yield caller
+
+
+def test_issuing_a_login_code_replaces_the_session_key_at_once(
+    wechat: SimulatedWeChat, api: Caller
+) -> None:
+    phone = wechat.phone()
+    before = api.code2session(phone.login())["session_key"]
+
+    code = phone.login()
+
+    after = phone.session_key
+    assert after != before
+    assert api.code2session(code)["session_key"] == after
+
+
+def test_the_session_key_can_wait_for_the_exchange_of_the_code(
+    wechat: SimulatedWeChat, api: Caller
+) -> None:
+    wechat.settings.login_replaces_session_key = False
+    phone = wechat.phone()
+    before = api.code2session(phone.login())["session_key"]
+
+    code = phone.login()
+    assert phone.session_key == before
+
+    after = api.code2session(code)["session_key"]
+    assert after != before
+    assert phone.session_key == after
+
+
+def test_the_live_session_key_is_confirmed(wechat: SimulatedWeChat, api: Caller) -> None:
+    phone = wechat.phone()
+    session = api.code2session(phone.login())
+
+    reply = api.check_session(api.token(), session["openid"], session["session_key"])
+
+    assert reply == {"errcode": 0, "errmsg": "ok"}
+
+
+def test_a_replaced_session_key_is_not_confirmed(wechat: SimulatedWeChat, api: Caller) -> None:
+    phone = wechat.phone()
+    old = api.code2session(phone.login())["session_key"]
+    phone.login()
+
+    assert api.check_session(api.token(), phone.openid, old)["errcode"] == 87009
+
+
+def test_an_expired_session_key_is_gone(wechat: SimulatedWeChat, api: Caller) -> None:
+    phone = wechat.phone()
+    old = api.code2session(phone.login())["session_key"]
+    phone.expire_session_key()
+
+    assert api.check_session(api.token(), phone.openid, old)["errcode"] == 87007
+
+
+@pytest.mark.parametrize(
+    ("changes", "errcode"),
+    [({"sig_method": "md5"}, 87008), ({"signature": ""}, 40097), ({"openid": ""}, 40097)],
+)
+def test_a_malformed_session_check_is_refused(
+    wechat: SimulatedWeChat, api: Caller, changes: dict[str, str], errcode: int
+) -> None:
+    phone = wechat.phone()
+    key = api.code2session(phone.login())["session_key"]
+
+    assert api.check_session(api.token(), phone.openid, key, **changes)["errcode"] == errcode
+
+
+def test_resetting_answers_a_new_session_key_and_ends_the_old(
+    wechat: SimulatedWeChat, api: Caller
+) -> None:
+    token, phone = api.token(), wechat.phone()
+    old = api.code2session(phone.login())["session_key"]
+
+    reply = api.reset_session(token, phone.openid, old)
+
+    assert reply == {
+        "errcode": 0,
+        "errmsg": "ok",
+        "openid": phone.openid,
+        "session_key": phone.session_key,
+    }
+    assert phone.session_key != old
+    assert api.reset_session(token, phone.openid, old)["errcode"] == 87009
