@@ -1,0 +1,314 @@
+"""Every error this backend answers with, and the one table that maps WeChat's errcodes to them.
+
+The table is also what the documentation shows: change it here, then run ``make docs``.
+Sources: RFC 9457 (problem documents); WeChat's global return codes and the pages of each call.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Action = Literal[
+    "retry", "login_again", "authorize_again", "wait", "fix_request", "contact_support"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One kind of error as a client sees it.
+
+    Attributes:
+        code: Stable name, snake_case; clients branch on it or on ``action``.
+        status: HTTP status.
+        action: What the client should do next.
+        title_zh: What to show a user, in Simplified Chinese.
+        title_en: The same in English.
+        detail: What was wrong and what to do, for the developer who reads the reply.
+        retry_after: Seconds after which the same request may succeed, if that is known.
+    """
+
+    code: str
+    status: int
+    action: Action
+    title_zh: str
+    title_en: str
+    detail: str
+    retry_after: int | None = None
+
+
+INVALID_REQUEST = Problem(
+    "invalid_request", 400, "fix_request", "请求有误", "The request is not valid",
+    "The request does not have the form that this route expects.",
+)  # fmt: skip
+SESSION_INVALID = Problem(
+    "session_invalid", 401, "login_again", "登录已过期，请重新登录",
+    "Your login has expired, please log in again",
+    "The Bearer token is missing, malformed, expired or logged out: call wx.login and POST "
+    "/login, then send the new token.",
+)  # fmt: skip
+USER_BLOCKED = Problem(
+    "user_blocked", 403, "contact_support", "该微信账号存在风险，暂时无法登录",
+    "This WeChat account cannot log in at the moment",
+    "WeChat blocks this user as high-risk. Do not repeat the request.",
+)  # fmt: skip
+USER_RESTRICTED = Problem(
+    "user_restricted", 403, "contact_support", "该微信账号暂时无法使用此功能",
+    "This WeChat account may not use this function",
+    "WeChat says that this user has not authorised the call or is limited. Do not repeat the "
+    "request.",
+)  # fmt: skip
+REQUEST_TOO_LARGE = Problem(
+    "request_too_large", 413, "fix_request", "请求内容过大", "The request is too large",
+    "The body may hold 16 KiB at most.",
+)  # fmt: skip
+LOGIN_CODE_REJECTED = Problem(
+    "login_code_rejected", 422, "login_again", "登录失败，请重试", "Login failed, please try again",
+    "WeChat does not accept this login code: it works once and for 5 minutes. Call wx.login and "
+    "send the new code.",
+)  # fmt: skip
+PHONE_CODE_REJECTED = Problem(
+    "phone_code_rejected", 422, "authorize_again", "获取手机号失败，请重新点击授权",
+    "Could not get the phone number, please tap the button again",
+    "WeChat does not accept this phone code: it works once, for 5 minutes, and only for the user "
+    "who tapped. Let the user tap the getPhoneNumber button again and send e.detail.code.",
+)  # fmt: skip
+UNDECRYPTABLE = Problem(
+    "undecryptable", 422, "login_again", "授权信息已失效，请重试",
+    "The authorisation is no longer valid, please try again",
+    "The data is not fresh data of this app for this user. Call wx.login and POST /login ahead of "
+    "the tap, never inside its callback, then let the user tap once more.",
+)  # fmt: skip
+TOO_MANY_REQUESTS = Problem(
+    "too_many_requests", 429, "wait", "操作过于频繁，请稍后再试",
+    "Too many requests, please try again later",
+    "WeChat's quota per minute is used up. Wait for Retry-After seconds.", retry_after=60,
+)  # fmt: skip
+TOO_MANY_FAILURES = Problem(
+    "too_many_failures", 429, "wait", "失败次数过多，请明天再试",
+    "Too many failed attempts, please try again tomorrow",
+    "This user has used up today's failed decryptions. Wait for Retry-After seconds.",
+    retry_after=3600,
+)  # fmt: skip
+INTERNAL_ERROR = Problem(
+    "internal_error", 500, "contact_support", "服务异常，请稍后再试", "Something went wrong",
+    "An error that this service does not know. Its operator finds it in the log under requestId.",
+)  # fmt: skip
+MISCONFIGURED = Problem(
+    "misconfigured", 500, "contact_support", "服务暂不可用，请联系客服",
+    "The service is unavailable, please contact support",
+    "The service is not set up correctly. Its operator finds the cause and the remedy in the log "
+    "under requestId.",
+)  # fmt: skip
+QUOTA_EXHAUSTED = Problem(
+    "quota_exhausted", 503, "wait", "服务繁忙，请稍后再试", "The service is busy",
+    "WeChat's daily quota of this app is used up. Wait for Retry-After seconds.",
+    retry_after=3600,
+)  # fmt: skip
+STORAGE_UNAVAILABLE = Problem(
+    "storage_unavailable", 503, "retry", "服务繁忙，请稍后再试", "The service is busy",
+    "Storage did not answer in time. Send the same request again.", retry_after=1,
+)  # fmt: skip
+WECHAT_UNAVAILABLE = Problem(
+    "wechat_unavailable", 503, "retry", "微信服务繁忙，请稍后再试",
+    "WeChat is busy, please try again",
+    "WeChat did not answer properly. Send the same request again.", retry_after=2,
+)  # fmt: skip
+
+PROBLEMS = (
+    INVALID_REQUEST, SESSION_INVALID, USER_BLOCKED, USER_RESTRICTED, REQUEST_TOO_LARGE,
+    LOGIN_CODE_REJECTED, PHONE_CODE_REJECTED, UNDECRYPTABLE, TOO_MANY_REQUESTS, TOO_MANY_FAILURES,
+    INTERNAL_ERROR, MISCONFIGURED, QUOTA_EXHAUSTED, STORAGE_UNAVAILABLE, WECHAT_UNAVAILABLE,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Errcode:
+    """What one of WeChat's errcodes means to us.
+
+    Attributes:
+        problem: What the client is told.
+        remedy: What the operator must do, for the log; ``None`` where it is no operator's fault.
+    """
+
+    problem: Problem
+    remedy: str | None = None
+
+
+_OUR_BUG = Errcode(MISCONFIGURED, "WeChat calls our request malformed: report this as a bug")
+_TOKEN_REFUSED = Errcode(
+    MISCONFIGURED,
+    "WeChat refuses the access_token even after renewal: make sure that no other server uses "
+    "AccessTokenMode=classic or forced refreshes for this appid",
+)
+_SECRET = Errcode(
+    MISCONFIGURED,
+    "the AppSecret is wrong or was reset: copy it from the console (Development > Development "
+    "settings) and store it again",
+)
+_ADDRESS = Errcode(
+    MISCONFIGURED,
+    "WeChat's IP whitelist does not hold the address this call came from: add it in the console, "
+    "or switch the whitelist off, or deploy with a fixed egress address",
+)
+_ACCOUNT = Errcode(
+    MISCONFIGURED, "the account is frozen, barred or managed by a third party: see the console"
+)
+_SECURITY = Errcode(
+    MISCONFIGURED,
+    "API security (signed and encrypted calls) is on for this app but is not supported here: "
+    "switch it off in the console for this call",
+)
+
+ERRCODES: dict[int, Errcode] = {
+    -1: Errcode(WECHAT_UNAVAILABLE),
+    1: Errcode(UNDECRYPTABLE),
+    40001: _TOKEN_REFUSED,
+    40002: _OUR_BUG,
+    40003: Errcode(SESSION_INVALID),
+    40013: Errcode(
+        MISCONFIGURED,
+        "the appid is wrong, or the code belongs to another app: compare WeChatAppIds with the "
+        "console and with the mini-program's project.config.json",
+    ),
+    40014: _TOKEN_REFUSED,
+    40029: Errcode(LOGIN_CODE_REJECTED),
+    40097: _OUR_BUG,
+    40125: _SECRET,
+    40163: Errcode(LOGIN_CODE_REJECTED),
+    40164: _ADDRESS,
+    40226: Errcode(USER_BLOCKED),
+    **dict.fromkeys(range(40230, 40240), _SECURITY),
+    40243: Errcode(MISCONFIGURED, "the AppSecret is frozen: unfreeze it in the console"),
+    41001: _OUR_BUG,
+    41002: _OUR_BUG,
+    41004: _OUR_BUG,
+    41008: Errcode(INVALID_REQUEST),
+    42001: _TOKEN_REFUSED,
+    43002: _OUR_BUG,
+    44002: _OUR_BUG,
+    45009: Errcode(
+        QUOTA_EXHAUSTED,
+        "WeChat's daily quota for this call is used up: see the console for what used it, and "
+        "for clearing it",
+    ),
+    45011: Errcode(TOO_MANY_REQUESTS),
+    47001: _OUR_BUG,
+    48001: Errcode(
+        MISCONFIGURED,
+        "the app may not use this call: getPhoneNumber needs a verified, non-personal account "
+        "and a paid quota",
+    ),
+    48004: Errcode(MISCONFIGURED, "the call is barred as a punishment: see the console's notices"),
+    50001: Errcode(USER_RESTRICTED),
+    50002: Errcode(USER_RESTRICTED),
+    50004: _ACCOUNT,
+    50007: _ACCOUNT,
+    61007: Errcode(
+        MISCONFIGURED,
+        "permission set 18 is not granted to the third-party platform that runs this app",
+    ),
+    61024: _ACCOUNT,
+    87007: Errcode(UNDECRYPTABLE),
+    87008: _OUR_BUG,
+    87009: Errcode(UNDECRYPTABLE),
+    89503: _ADDRESS,
+    89506: _ADDRESS,
+    89507: _ADDRESS,
+}
+"""errcode → meaning, wherever it does not depend on the call."""
+
+ERRCODES_OF_CALL: dict[tuple[str, int], Errcode] = {
+    ("getStableAccessToken", 40001): _SECRET,
+    ("getAccessToken", 40001): _SECRET,
+    ("code2Session", 40001): _SECRET,
+    ("getPhoneNumber", 40029): Errcode(PHONE_CODE_REJECTED),
+    ("getPhoneNumber", 40163): Errcode(PHONE_CODE_REJECTED),
+}
+"""(call, errcode) → meaning, where the same errcode means something else for that call."""
+
+UNKNOWN_ERRCODE = Errcode(
+    WECHAT_UNAVAILABLE, "an errcode that is not in the table: look it up with its rid"
+)
+
+TOKEN_REFUSED = frozenset({40001, 40014, 42001})
+"""errcodes by which a call refuses its access_token (elsewhere 40001 may mean AppSecret)."""
+
+
+class AuthError(Exception):
+    """An error that a client is answered with.
+
+    Args:
+        problem: What kind.
+        detail: Instead of the kind's own detail, where more can be said. Never holds a secret.
+        errcode: WeChat's errcode, for the log.
+        rid: WeChat's request id, for the client and the log.
+        remedy: What the operator must do; makes it an operator's fault in log and metric.
+        reason: What happened, for the log, like ``GetItem: ThrottlingException``. Holds no URL.
+        retry_after: Instead of the kind's own, in seconds.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        detail: str | None = None,
+        *,
+        errcode: int | None = None,
+        rid: str | None = None,
+        remedy: str | None = None,
+        reason: str | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        """See the class."""
+        self.problem = problem
+        self.detail = detail or problem.detail
+        self.errcode = errcode
+        self.rid = rid
+        self.remedy = remedy
+        self.reason = reason
+        self.retry_after = problem.retry_after if retry_after is None else retry_after
+        super().__init__(f"{problem.code}: {self.detail}")
+
+
+class WeChatError(AuthError):
+    """WeChat answered an errcode.
+
+    Args:
+        call: WeChat's name of the call, like ``code2Session``.
+        errcode: What it answered.
+        rid: WeChat's request id, if it gave one.
+        address: The caller's address that WeChat named, with 40164.
+    """
+
+    def __init__(
+        self, call: str, errcode: int, rid: str | None = None, address: str | None = None
+    ) -> None:
+        """See the class."""
+        meaning = ERRCODES_OF_CALL.get((call, errcode)) or ERRCODES.get(errcode, UNKNOWN_ERRCODE)
+        remedy = meaning.remedy
+        if remedy and address:
+            remedy = f"{remedy} (the address is {address})"
+        super().__init__(meaning.problem, errcode=errcode, rid=rid, remedy=remedy)
+        self.call = call
+
+
+class WeChatUnavailableError(AuthError):
+    """WeChat could not be reached, or its answer was none.
+
+    Args:
+        call: WeChat's name of the call.
+        reason: What happened, like ``time-out``; holds no URL.
+    """
+
+    def __init__(self, call: str, reason: str) -> None:
+        """See the class."""
+        super().__init__(WECHAT_UNAVAILABLE, reason=reason)
+        self.call = call
+
+
+def invalid_field(field: str, expectation: str) -> AuthError:
+    """Make the 400 that names a field and what it must be; it never quotes what was sent."""
+    return AuthError(INVALID_REQUEST, f"{field}: {expectation}")
+
+
+def misconfigured(remedy: str) -> AuthError:
+    """Make the 500 whose cause only the log tells, with what the operator must do."""
+    return AuthError(MISCONFIGURED, remedy=remedy)

@@ -1,0 +1,102 @@
+"""What a request's body may hold, field by field; anything else is 400 and names the field.
+
+Unknown fields are ignored, so that a client may be newer than the server.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from wechat_auth.errors import SESSION_INVALID, AuthError, invalid_field
+from wechat_auth.open_data import EncryptedOpenData
+from wechat_auth.sessions import Session
+from wechat_crypto import Base64Error, decode_base64, repair_base64
+
+_CODE = re.compile(r"[0-9A-Za-z_-]{1,256}")
+_CLOUD_ID = re.compile(r"[0-9A-Za-z_-]{1,512}")
+_SIGNATURE = re.compile(r"[0-9a-fA-F]{40}")
+_IV_LENGTH = 16
+_BLOCK = 16
+
+Body = Mapping[str, Any]
+
+
+def code(body: Body) -> str:
+    """Read ``code``: a login or phone code, which is letters, digits, ``_`` and ``-``."""
+    return _matching(body, "code", _CODE, "must be the code that wx gave, unchanged")
+
+
+def appid(body: Body, appids: tuple[str, ...]) -> str:
+    """Read ``appid``, or know it where only one mini-program is served.
+
+    Args:
+        body: The request's body.
+        appids: The mini-programs this deployment serves.
+    """
+    if "appid" not in body:
+        if len(appids) == 1:
+            return appids[0]
+        raise invalid_field("appid", "is needed, since more than one mini-program is served here")
+    value = body["appid"]
+    if not isinstance(value, str) or value not in appids:
+        raise invalid_field("appid", "must be the appid of a mini-program that is served here")
+    return value
+
+
+def appid_of(body: Body, appids: tuple[str, ...], session: Session) -> str:
+    """Read ``appid`` where somebody is logged in: it is the session's, and may only repeat it.
+
+    Raises:
+        AuthError: ``session_invalid`` if the session's app is not served here any more.
+    """
+    if session.appid not in appids:
+        raise AuthError(SESSION_INVALID)
+    if body.get("appid", session.appid) != session.appid:
+        raise invalid_field("appid", "must be the app that the Bearer token belongs to")
+    return session.appid
+
+
+def open_data(body: Body) -> EncryptedOpenData:
+    """Read ``encryptedData`` + ``iv`` or ``cloudID``, and ``rawData`` + ``signature`` if given."""
+    raw_data, signature = _raw_data(body)
+    if "cloudID" in body:
+        if "encryptedData" in body or "iv" in body:
+            raise invalid_field("cloudID", "cannot be sent together with encryptedData and iv")
+        cloud_id = _matching(body, "cloudID", _CLOUD_ID, "must be the cloudID that wx gave")
+        return EncryptedOpenData(cloud_id=cloud_id, raw_data=raw_data, signature=signature)
+    encrypted_data, iv = _base64(body, "encryptedData"), _base64(body, "iv")
+    if len(decode_base64(iv)) != _IV_LENGTH:
+        raise invalid_field("iv", "must be base64 of 16 bytes (24 characters)")
+    if len(decode_base64(encrypted_data)) % _BLOCK:
+        raise invalid_field("encryptedData", "was cut: AES blocks are 16 bytes each")
+    return EncryptedOpenData(encrypted_data, iv, raw_data=raw_data, signature=signature)
+
+
+def _raw_data(body: Body) -> tuple[str | None, str | None]:
+    if "rawData" not in body and "signature" not in body:
+        return None, None
+    signature = _matching(body, "signature", _SIGNATURE, "must be 40 hexadecimal digits")
+    return _text(body, "rawData"), signature.lower()
+
+
+def _base64(body: Body, name: str) -> str:
+    try:
+        return repair_base64(_text(body, name))
+    except Base64Error as error:
+        raise invalid_field(name, str(error)) from None
+
+
+def _matching(body: Body, name: str, pattern: re.Pattern[str], expectation: str) -> str:
+    value = _text(body, name)
+    if not pattern.fullmatch(value):
+        raise invalid_field(name, expectation)
+    return value
+
+
+def _text(body: Body, name: str) -> str:
+    if name not in body:
+        raise invalid_field(name, "is missing")
+    value = body[name]
+    if not isinstance(value, str) or not value:
+        raise invalid_field(name, "must be a text that is not empty")
+    return value

@@ -1,0 +1,393 @@
+"""WeChat's server API: the eight calls this backend makes, one method each.
+
+Source: WeChat mini-program server API (developers.weixin.qq.com, OpenApiDoc). Every reply is HTTP
+200 with JSON, whatever its label says; a failure has ``errcode`` ≠ 0.
+
+A login or phone code works once, so no request is ever sent a second time after it may have
+arrived. Nothing here puts a URL with its query, a secret, a token or a code into an error.
+"""
+
+import json
+import logging
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+import urllib3
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+)
+
+from wechat_auth import invocation
+from wechat_auth.errors import WeChatError, WeChatUnavailableError
+from wechat_crypto import encrypted_data_hash, session_signature
+
+CONNECT_TIMEOUT = 1.5
+"""Seconds to connect to one address."""
+CALL_TIMEOUT = 5.0
+"""Seconds for a whole call, addresses that cannot be connected to included."""
+_MAX_IDLE = 20.0
+"""Seconds after which a kept connection is not trusted: Lambda may have slept through its end."""
+_MAX_REPLY = 1024 * 1024
+_RID = re.compile(r"rid: ?([0-9a-f]{1,16}-[0-9a-f]{1,16}-[0-9a-f]{1,16})")
+_ADDRESS = re.compile(r"\b(\d{1,3}(?:\.\d{1,3}){3})\b")
+_NEVER_CONNECTED = (NewConnectionError, ConnectTimeoutError, NameResolutionError)
+
+# Below this level urllib3 logs whole URLs, secret or access_token in their query included: for
+# one, as a warning, when a reply's headers are malformed.
+logging.getLogger("urllib3").setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True, slots=True)
+class Code2Session:
+    """Who a login code stands for.
+
+    Attributes:
+        openid: The user, as this app knows them.
+        session_key: Base64 of the key that the user's open data is encrypted with from now on.
+        unionid: The user across the apps of one open-platform account, if bound to one.
+    """
+
+    openid: str = field(repr=False)
+    session_key: str = field(repr=False)
+    unionid: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """An access_token as WeChat issued it.
+
+    Attributes:
+        token: The text, up to 512 characters.
+        expires_in: Seconds it lives, 7200 at most.
+    """
+
+    token: str = field(repr=False)
+    expires_in: int
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneNumber:
+    """A user's phone number.
+
+    Attributes:
+        phone_number: With the country code where it is a foreign number.
+        pure_phone_number: Without the country code.
+        country_code: Digits, like ``86``.
+    """
+
+    phone_number: str = field(repr=False)
+    pure_phone_number: str = field(repr=False)
+    country_code: str
+
+
+class WeChat:
+    """WeChat's server API.
+
+    Args:
+        base_urls: Where it is, like ``https://api.weixin.qq.com``. The next is tried only where
+            no connection to the one before was made.
+        pool: The connections; kept alive, TLS verified, no redirects.
+    """
+
+    def __init__(self, base_urls: Sequence[str], pool: urllib3.PoolManager | None = None) -> None:
+        """See the class."""
+        self._base_urls = [url.rstrip("/") for url in base_urls]
+        self._pool = pool or urllib3.PoolManager(num_pools=4, maxsize=4, cert_reqs="CERT_REQUIRED")
+        self._used_at = time.monotonic()
+
+    def code2session(self, appid: str, secret: str, code: str) -> Code2Session:
+        """Exchange a login code (wx.login) for the user behind it.
+
+        Raises:
+            WeChatError: WeChat refused; 40029 or 40163 mean the code.
+            WeChatUnavailableError: No answer; the code may be spent.
+        """
+        query = {
+            "appid": appid,
+            "secret": secret,
+            "js_code": code,
+            "grant_type": "authorization_code",
+        }
+        reply = self._call("code2Session", "GET", "/sns/jscode2session", query)
+        return Code2Session(
+            openid=_text(reply, "openid", "code2Session"),
+            session_key=_text(reply, "session_key", "code2Session"),
+            unionid=_optional_text(reply, "unionid"),
+        )
+
+    def stable_access_token(self, appid: str, secret: str, *, force: bool = False) -> AccessToken:
+        """Get the app's access_token; the same one for every server until its last 5 minutes.
+
+        Args:
+            appid: The app.
+            secret: Its AppSecret.
+            force: Replace a living token, which dies at once. 20 a day; a second one within 30 s
+                does nothing.
+
+        Raises:
+            WeChatError: WeChat refused; an operator's fault as a rule.
+            WeChatUnavailableError: No answer; safe to repeat.
+        """
+        body = {
+            "grant_type": "client_credential",
+            "appid": appid,
+            "secret": secret,
+            "force_refresh": force,
+        }
+        reply = self._call("getStableAccessToken", "POST", "/cgi-bin/stable_token", body=body)
+        return _access_token(reply, "getStableAccessToken")
+
+    def classic_access_token(self, appid: str, secret: str) -> AccessToken:
+        """Get a new access_token; it replaces the one before.
+
+        Raises:
+            WeChatError: WeChat refused; an operator's fault as a rule.
+            WeChatUnavailableError: No answer.
+        """
+        query = {"grant_type": "client_credential", "appid": appid, "secret": secret}
+        reply = self._call("getAccessToken", "GET", "/cgi-bin/token", query)
+        return _access_token(reply, "getAccessToken")
+
+    def phone_number(self, access_token: str, code: str, openid: str | None = None) -> PhoneNumber:
+        """Exchange a phone code (getPhoneNumber button) for the number.
+
+        Args:
+            access_token: Of the app in which the user tapped.
+            code: ``e.detail.code``; not the wx.login code.
+            openid: Who is logged in, if anyone; WeChat then refuses another user's code.
+
+        Raises:
+            WeChatError: WeChat refused; 40029 means the code.
+            WeChatUnavailableError: No answer; the code may be spent.
+        """
+        body = {"code": code} if openid is None else {"code": code, "openid": openid}
+        reply = self._call(
+            "getPhoneNumber",
+            "POST",
+            "/wxa/business/getuserphonenumber",
+            {"access_token": access_token},
+            body,
+        )
+        info = reply.get("phone_info")
+        if not isinstance(info, dict):
+            raise WeChatUnavailableError("getPhoneNumber", "a reply without phone_info")
+        return PhoneNumber(
+            phone_number=_text(info, "phoneNumber", "getPhoneNumber"),
+            pure_phone_number=_text(info, "purePhoneNumber", "getPhoneNumber"),
+            # A string in WeChat's table, a number in WeChat's sample.
+            country_code=str(info.get("countryCode", "")),
+        )
+
+    def check_session_key(self, access_token: str, openid: str, session_key: str) -> bool:
+        """Ask whether session_key is the user's live one.
+
+        Raises:
+            WeChatError: WeChat refused for another reason.
+            WeChatUnavailableError: No answer; safe to repeat.
+        """
+        query = _signed(access_token, openid, session_key)
+        try:
+            self._call("checkSessionKey", "GET", "/wxa/checksession", query)
+        except WeChatError as error:
+            if error.errcode in {87007, 87009}:
+                return False
+            raise
+        return True
+
+    def reset_user_session_key(self, access_token: str, openid: str, session_key: str) -> str:
+        """Replace the user's live session_key, so that what was encrypted with it loses its worth.
+
+        Returns:
+            The new session_key; it expires when the old one would have.
+
+        Raises:
+            WeChatError: WeChat refused; 87007 or 87009 mean that session_key is not live.
+            WeChatUnavailableError: No answer.
+        """
+        query = _signed(access_token, openid, session_key)
+        reply = self._call("resetUserSessionKey", "GET", "/wxa/resetusersessionkey", query)
+        return _text(reply, "session_key", "resetUserSessionKey")
+
+    def check_encrypted_data(self, access_token: str, encrypted_data: str) -> bool:
+        """Ask whether WeChat made this ciphertext of a phone number within the last 3 days.
+
+        Raises:
+            WeChatError: WeChat refused for another reason than that it did not.
+            WeChatUnavailableError: No answer; safe to repeat.
+        """
+        try:
+            reply = self._call(
+                "checkEncryptedData",
+                "POST",
+                "/wxa/business/checkencryptedmsg",
+                {"access_token": access_token},
+                {"encrypted_msg_hash": encrypted_data_hash(encrypted_data)},
+            )
+        except WeChatError as error:
+            if error.errcode == 1:
+                return False
+            raise
+        return reply.get("vaild") is True  # spelled so by WeChat
+
+    def open_data(self, access_token: str, openid: str, cloud_id: str) -> dict[str, Any] | None:
+        """Exchange a cloudID for the open data it stands for; needs no session_key.
+
+        Returns:
+            The data, ``watermark`` included, or ``None`` where WeChat does not accept the cloudID
+            (expired, or another user's).
+
+        Raises:
+            WeChatError: WeChat refused the call.
+            WeChatUnavailableError: No answer; safe to repeat.
+        """
+        reply = self._call(
+            "getOpenData",
+            "POST",
+            "/wxa/getopendata",
+            {"access_token": access_token, "openid": openid},
+            {"cloudid_list": [cloud_id]},
+        )
+        items = reply.get("data_list")
+        item = items[0] if isinstance(items, list) and items else None
+        content = item.get("json") if isinstance(item, dict) else None
+        if isinstance(content, str):
+            # A string in real life, an object in WeChat's sample.
+            content = _parse(content.encode("utf-8", "surrogatepass"))
+        data = content.get("data") if isinstance(content, dict) else None
+        return data if isinstance(data, dict) else None
+
+    def _call(
+        self,
+        call: str,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, object] | None = None,
+    ) -> dict[str, Any]:
+        """Make one call and judge the reply by its content.
+
+        Raises:
+            WeChatError: ``errcode`` is there and not 0.
+            WeChatUnavailableError: No JSON object came back in time.
+        """
+        started = time.monotonic()
+        errcode = None
+        try:
+            reply = self._send(call, method, f"{path}?{urlencode(query or {})}", body)
+            errcode = reply.get("errcode", 0)
+        finally:
+            invocation.measure_ms("WeChatLatency", (time.monotonic() - started) * 1000)
+            if errcode != 0:
+                invocation.count("WeChatErrors")
+        if errcode != 0:
+            message = str(reply.get("errmsg", ""))
+            rid = _RID.search(message)
+            address = _ADDRESS.search(message) if errcode == 40164 else None  # noqa: PLR2004
+            raise WeChatError(
+                call,
+                errcode if isinstance(errcode, int) else -1,
+                rid.group(1) if rid else None,
+                address.group(1) if address else None,
+            )
+        return reply
+
+    def _send(
+        self, call: str, method: str, target: str, body: Mapping[str, object] | None
+    ) -> dict[str, Any]:
+        deadline = time.monotonic() + invocation.remaining(CALL_TIMEOUT)
+        idle = time.monotonic() - self._used_at
+        if idle > _MAX_IDLE:
+            self._pool.clear()
+        reason = "no time left"
+        for base_url in self._base_urls:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            try:
+                response = self._pool.request(
+                    method,
+                    base_url + target,
+                    body=None if body is None else json.dumps(body).encode("ascii"),
+                    headers={} if body is None else {"Content-Type": "application/json"},
+                    timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT, left), total=left),
+                    retries=False,
+                    redirect=False,
+                    preload_content=False,
+                )
+                return _read(call, response, deadline)
+            except _NEVER_CONNECTED as error:
+                reason = type(error).__name__
+            except HTTPError as error:
+                # The request may have arrived, and a code in it may be spent: never send again.
+                raise WeChatUnavailableError(call, type(error).__name__) from None
+            finally:
+                self._used_at = time.monotonic()
+        raise WeChatUnavailableError(call, reason)
+
+
+def _read(
+    call: str, response: urllib3.response.BaseHTTPResponse, deadline: float
+) -> dict[str, Any]:
+    """Read a reply that may be slow, endless, cut or no JSON at all."""
+    content = b""
+    try:
+        while chunk := response.read1(65_536):
+            content += chunk
+            if len(content) > _MAX_REPLY or time.monotonic() > deadline:
+                raise ProtocolError("the reply is too long or too slow")
+    except HTTPError:
+        response.close()
+        raise
+    response.release_conn()
+    reply = _parse(content)
+    if response.status != 200 or reply is None:  # noqa: PLR2004
+        raise WeChatUnavailableError(call, f"HTTP {response.status} without JSON")
+    return reply
+
+
+def _parse(content: bytes) -> dict[str, Any] | None:
+    try:
+        document = json.loads(content, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _text(reply: Mapping[str, Any], name: str, call: str) -> str:
+    value = reply.get(name)
+    if not isinstance(value, str) or not value:
+        raise WeChatUnavailableError(call, f"a reply without {name}")
+    return value
+
+
+def _optional_text(reply: Mapping[str, Any], name: str) -> str | None:
+    value = reply.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def _access_token(reply: Mapping[str, Any], call: str) -> AccessToken:
+    expires_in = reply.get("expires_in")
+    if isinstance(expires_in, bool) or not isinstance(expires_in, int) or expires_in <= 0:
+        raise WeChatUnavailableError(call, "a reply without expires_in")
+    return AccessToken(_text(reply, "access_token", call), expires_in)
+
+
+def _signed(access_token: str, openid: str, session_key: str) -> dict[str, str]:
+    return {
+        "access_token": access_token,
+        "openid": openid,
+        "signature": session_signature(session_key),
+        "sig_method": "hmac_sha256",
+    }

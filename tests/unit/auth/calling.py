@@ -1,0 +1,62 @@
+"""What API Gateway and Lambda hand to a handler, and what comes back."""
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+REQUEST_ID = "JKJaXmPLvHcESHA="
+
+Document = dict[str, Any]
+Lines = Callable[[], list[Document]]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Lambda's context object, as far as it is used."""
+
+    milliseconds: int = 10_000
+    aws_request_id: str = "1f2e3d4c-5b6a-4798-8877-665544332211"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.milliseconds
+
+
+def event(
+    body: str | bytes | None = None,
+    *,
+    method: str = "POST",
+    path: str = "/login",
+    headers: dict[str, str] | None = None,
+    query: dict[str, str] | None = None,
+) -> Document:
+    """Make an event in payload format 2.0; bytes travel as base64."""
+    content = {} if body is None else {"body": body}
+    if isinstance(body, bytes):
+        content = {"body": base64.b64encode(body).decode()}
+    return {
+        "version": "2.0",
+        "routeKey": f"{method} {path}",
+        "rawPath": path,
+        "rawQueryString": "",
+        "headers": {"content-type": "application/json", **(headers or {})},
+        **({} if query is None else {"queryStringParameters": query}),
+        "requestContext": {
+            "http": {"method": method, "path": path, "protocol": "HTTP/1.1"},
+            "requestId": REQUEST_ID,
+            "routeKey": f"{method} {path}",
+        },
+        **content,
+        "isBase64Encoded": isinstance(body, bytes),
+    }
+
+
+def document(answer: Document) -> Document:
+    """Read an answer's body as strictly as JSON is defined, over UTF-8."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    read: Document = json.loads(answer["body"].encode("utf-8"), parse_constant=refuse)
+    return read
