@@ -62,7 +62,7 @@ FORCED_APART = 30
 """Seconds between two forced refreshes; WeChat ignores the second one within them."""
 FORCED_PER_DAY = 20
 """Forced refreshes a day that WeChat allows."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 0.6  # seconds between two looks of a worker that waits
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.4, 0.6  # seconds between two looks of a worker that waits
 _SPREAD = 1 / 3  # part of the requests' window over which the workers' looks are spread
 _KEEP_ITEM = 2 * 86_400
 _PURPOSE = "access_token"
@@ -87,7 +87,12 @@ class _Item:
     @property
     def asked_at(self) -> float:
         """When WeChat was asked for the token."""
-        return self.token_expires_at - self.life
+        return round(self.token_expires_at - self.life, 3)  # as it was written
+
+    @property
+    def forced_in_vain(self) -> bool:
+        """Whether who forced the last refresh died, or lost the lease, before it was written."""
+        return self.asked_at < self.forced_at and self.failed_version < self.version
 
     def usable(self, now: float, rejected: str | None = None) -> bool:
         """Tell whether there is a token that lives and is not the rejected one."""
@@ -311,7 +316,7 @@ class AccessTokens:
                 remedy="WeChat refuses the access_token and the forced refreshes of today are "
                 "used up: find who else refreshes this appid's token",
             )
-        if now < item.forced_at + FORCED_APART:
+        if now < item.forced_at + FORCED_APART and not item.forced_in_vain:
             raise AuthError(
                 WECHAT_UNAVAILABLE,
                 remedy="WeChat refuses the access_token just after a forced refresh",

@@ -1,7 +1,6 @@
 """What can be asked of WeChat about a session's session_key: whether it is live, and a new one."""
 
 from wechat_auth import invocation, services
-from wechat_auth.aws import AwsError, explain
 from wechat_auth.errors import AuthError
 from wechat_auth.sessions import Session
 from wechat_auth.with_access_token import with_access_token
@@ -37,5 +36,3 @@ def reset_session_key(session: Session) -> None:
     except AuthError as error:
         if error.errcode not in {87007, 87009}:
             invocation.log_fault(error)
-    except AwsError as error:
-        invocation.log_fault(explain(error))

@@ -1,0 +1,62 @@
+"""What the tests of the running stack share."""
+
+import itertools
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+import time_machine
+from botocore.retries.standard import ExponentialBackoff
+
+from infra.local.stack import Stack
+from infra.local.wechat import Phone, SimulatedWeChat
+from tests.api import Api
+from tests.backend import Asked, Backend
+
+NUMBER = "13800138000"
+
+# Each test begins at noon, ten days after the last: what that one left is dead by then, and no
+# clock ever goes back.
+_TEN_DAYS = 10 * 86_400
+_beginnings = itertools.count(int(datetime(2027, 1, 1, 12, tzinfo=UTC).timestamp()), _TEN_DAYS)
+
+
+@pytest.fixture
+def clock() -> Iterator[time_machine.Traveller]:
+    """The clock of everything here, embedded AWS and simulated WeChat included; it goes on."""
+    with time_machine.travel(next(_beginnings), tick=True) as traveller:
+        yield traveller
+
+
+@pytest.fixture
+def backend(
+    running_stack: Stack, clock: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Backend]:
+    """The backend as new, its clock at noon; whatever the last test did is undone."""
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0)  # AWS's retries
+    backend = Backend(running_stack, monkeypatch)
+    backend.clean()
+    yield backend
+    backend.close()
+
+
+@pytest.fixture
+def wechat(backend: Backend) -> SimulatedWeChat:
+    return backend.wechat
+
+
+@pytest.fixture
+def api(backend: Backend) -> Api:
+    return Api(backend.stack.url)
+
+
+@pytest.fixture
+def phone(wechat: SimulatedWeChat) -> Phone:
+    """A person who has never been here."""
+    return wechat.phone(number=NUMBER)
+
+
+@pytest.fixture
+def asked(wechat: SimulatedWeChat) -> Asked:
+    before = wechat.counts()
+    return lambda endpoint: wechat.count(endpoint) - before.get(endpoint, 0)

@@ -1,0 +1,219 @@
+"""The journey of a user through the API, a step a test."""
+
+import json
+import time
+
+import pytest
+import time_machine
+
+from infra.local.wechat import Phone, SimulatedWeChat
+from tests.api import Api, legacy
+from tests.backend import Asked, Backend
+from wechat_auth import services
+
+NUMBER = {"phoneNumber": "13800138000", "purePhoneNumber": "13800138000", "countryCode": "86"}
+
+
+def test_login(api: Api, phone: Phone) -> None:
+    answer = api.login(phone.login())
+    assert answer.status == 200
+    assert set(answer.json) == {"token", "expiresAt"}
+    assert answer.json["expiresAt"] == pytest.approx(time.time() + 7 * 86_400, abs=2)
+    assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_login_that_names_its_app(api: Api, phone: Phone) -> None:
+    assert api.login(phone.login(), appid=phone.appid).status == 200
+
+
+def test_a_login_code_works_once(api: Api, phone: Phone) -> None:
+    code = phone.login()
+    assert api.login(code).status == 200
+    answer = api.login(code)
+    assert answer.problem == (422, "login_code_rejected", "login_again")
+    assert answer.json["rid"]
+
+
+def test_a_login_code_lives_five_minutes(
+    api: Api, phone: Phone, clock: time_machine.Traveller
+) -> None:
+    early, late = phone.login(), phone.login()
+    clock.shift(295)
+    assert api.login(early).status == 200
+    clock.shift(10)
+    assert api.login(late).problem == (422, "login_code_rejected", "login_again")
+
+
+def test_phone_number_with_a_session(api: Api, phone: Phone) -> None:
+    token = api.logged_in(phone)
+    answer = api.phone(phone.tap_phone_number().code, token=token)
+    assert (answer.status, answer.json) == (200, NUMBER)
+
+
+def test_the_same_phone_code_again_gives_the_same_answer_and_wechat_is_asked_once(
+    api: Api, phone: Phone, asked: Asked
+) -> None:
+    token, code = api.logged_in(phone), phone.tap_phone_number().code
+    assert [api.phone(code, token=token).json for _ in range(3)] == [NUMBER] * 3
+    assert asked("getPhoneNumber") == 1
+
+
+def test_phone_number_without_logging_in_first(api: Api, phone: Phone) -> None:
+    assert api.phone(phone.tap_phone_number().code).json == NUMBER
+
+
+def test_legacy_decrypt(api: Api, phone: Phone) -> None:
+    token = api.logged_in(phone)
+    answer = api.decrypt(token=token, **legacy(phone.tap_phone_number()))
+    assert (answer.status, answer.json) == (200, {"data": NUMBER})
+
+
+def test_data_encrypted_just_before_a_wx_login_still_decrypts(api: Api, phone: Phone) -> None:
+    api.logged_in(phone)
+    tap = phone.tap_phone_number()
+    token = api.logged_in(phone)  # inside the tap's callback, where it does not belong
+    assert api.decrypt(token=token, **legacy(tap)).json == {"data": NUMBER}
+
+
+def test_so_it_does_where_wechat_replaces_the_key_only_at_the_exchange(
+    api: Api, phone: Phone, wechat: SimulatedWeChat
+) -> None:
+    wechat.settings.login_replaces_session_key = False
+    api.logged_in(phone)
+    code, tap = phone.login(), phone.tap_phone_number()
+    token = api.login(code).json["token"]
+    assert api.decrypt(token=token, **legacy(tap)).json == {"data": NUMBER}
+
+
+def test_one_shot_decrypt_with_a_login_code(api: Api, phone: Phone) -> None:
+    code = phone.login()
+    answer = api.decrypt(code=code, **legacy(phone.tap_phone_number()))
+    assert answer.status == 200
+    assert answer.json["data"] == NUMBER
+    token = answer.json["session"]["token"]
+    assert api.session(token).json == {"expiresAt": answer.json["session"]["expiresAt"]}
+
+
+def test_decrypt_of_user_info_with_its_signature(api: Api, phone: Phone) -> None:
+    token, info = api.logged_in(phone), phone.user_info()
+    answer = api.decrypt(
+        token=token,
+        encryptedData=info.encrypted_data,
+        iv=info.iv,
+        rawData=info.raw_data,
+        signature=info.signature,
+    )
+    assert answer.json == {"data": json.loads(info.raw_data) | {"unionId": phone.unionid}}
+
+
+def test_a_cloud_id_exchanged_instead(api: Api, phone: Phone, asked: Asked) -> None:
+    token = api.logged_in(phone)
+    answer = api.decrypt(token=token, cloudID=phone.tap_phone_number().cloud_id)
+    assert (answer.status, answer.json) == (200, {"data": NUMBER})
+    assert asked("getOpenData") == 1
+
+
+def test_session_check(api: Api, phone: Phone, asked: Asked) -> None:
+    login = api.login(phone.login()).json
+    answer = api.session(login["token"])
+    assert (answer.status, answer.json) == (200, {"expiresAt": login["expiresAt"]})
+    assert asked("checkSessionKey") == 0
+
+
+def test_session_check_against_wechat(api: Api, phone: Phone, asked: Asked) -> None:
+    token = api.logged_in(phone)
+    assert api.session(token, "?verify=true").json["sessionKeyValid"] is True
+    phone.login()
+    assert api.session(token, "?verify=true").json["sessionKeyValid"] is False
+    assert asked("checkSessionKey") == 2
+
+
+def test_a_login_code_sent_as_a_phone_code_is_told_so(api: Api, phone: Phone) -> None:
+    answer = api.phone(phone.login())
+    assert answer.problem == (422, "phone_code_rejected", "authorize_again")
+    assert answer.json["detail"].startswith("This has the form of a wx.login code")
+
+
+def test_a_phone_code_sent_as_a_login_code_is_told_so(api: Api, phone: Phone) -> None:
+    answer = api.login(phone.tap_phone_number().code)
+    assert answer.problem == (422, "login_code_rejected", "login_again")
+    assert answer.json["detail"].startswith("This has the form of a phone code")
+
+
+def test_a_phone_code_spent_elsewhere(api: Api, phone: Phone) -> None:
+    code = phone.tap_phone_number().code
+    services.wechat().phone_number(services.access_tokens().get(phone.appid), code)
+    answer = api.phone(code)
+    assert answer.problem == (422, "phone_code_rejected", "authorize_again")
+    assert answer.json["rid"]
+
+
+def test_logout_then_401(api: Api, phone: Phone) -> None:
+    token, other_device = api.logged_in(phone), api.logged_in(phone)
+    assert api.logout(token).status == 204
+    for answer in (
+        api.session(token),
+        api.decrypt(token=token, **legacy(phone.tap_phone_number())),
+        api.phone(phone.tap_phone_number().code, token=token),
+        api.logout(token),
+    ):
+        assert answer.problem == (401, "session_invalid", "login_again")
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert api.session(other_device).status == 200
+
+
+def test_logout_everywhere(api: Api, phone: Phone, asked: Asked) -> None:
+    tokens = [api.logged_in(phone) for _ in range(3)]
+    assert api.logout(tokens[0], "?all=true").status == 204
+    assert [api.session(token).status for token in tokens] == [401] * 3
+    assert asked("resetUserSessionKey") == 1
+
+
+def test_two_mini_programs_in_one_deployment(
+    api: Api, phone: Phone, backend: Backend, wechat: SimulatedWeChat
+) -> None:
+    ours = wechat.apps[0]
+    backend.serve_apps(ours, other := type(ours)("wxfedcba9876543210", "0" * 32))
+    stranger = wechat.phone(other.appid, number="13580006666")
+    assert api.login(phone.login()).json["detail"] == (
+        "appid: is needed, since more than one mini-program is served here"
+    )
+    ours_token = api.login(phone.login(), appid=ours.appid).json["token"]
+    other_token = api.login(stranger.login(), appid=other.appid).json["token"]
+    theirs = api.phone(stranger.tap_phone_number().code, token=other_token)
+    assert theirs.json["purePhoneNumber"] == "13580006666"
+    mixed = api.phone(phone.tap_phone_number().code, token=ours_token, appid=other.appid)
+    assert mixed.problem == (400, "invalid_request", "fix_request")
+    crossed = api.decrypt(token=ours_token, **legacy(stranger.tap_phone_number()))
+    assert crossed.problem == (422, "undecryptable", "login_again")
+
+
+@pytest.mark.parametrize(
+    ("accept_language", "language", "title"),
+    [
+        (None, "zh-CN", "登录已过期\uff0c请重新登录"),
+        ("en-GB, zh;q=0.5", "en", "Your login has expired, please log in again"),
+        ("zh-CN, en;q=0.9", "zh-CN", "登录已过期\uff0c请重新登录"),
+    ],
+)
+def test_an_error_has_a_title_in_the_users_language(
+    api: Api, accept_language: str | None, language: str, title: str
+) -> None:
+    headers = {"Accept-Language": accept_language} if accept_language else {}
+    answer = api.request("GET", "/session", headers=headers)
+    assert answer.status == 401
+    assert (answer.headers["Content-Language"], answer.json["title"]) == (language, title)
+    assert answer.json["requestId"] == answer.headers["apigw-requestid"]
+
+
+def test_the_schedule_keeps_users_from_waiting_for_a_token(
+    api: Api, phone: Phone, backend: Backend, clock: time_machine.Traveller, asked: Asked
+) -> None:
+    backend.stack.invoke("refresh_access_token", {})
+    clock.shift(7200 - 240)
+    backend.stack.invoke("refresh_access_token", {})
+    assert asked("getStableAccessToken") == 2
+    clock.shift(245)
+    assert api.phone(phone.tap_phone_number().code).json == NUMBER
+    assert asked("getStableAccessToken") == 2

@@ -1,0 +1,416 @@
+"""Nothing written says more than it must: logs, metrics, exceptions, answers, tables.
+
+One walk goes through everything, failures included, and notes each secret and each piece of
+personal data that it meets. Afterwards all that was written is searched for each of them, in every
+spelling that a careless line could give it.
+"""
+
+import base64
+import io
+import json
+import logging
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from urllib.parse import quote
+
+import pytest
+import time_machine
+
+from infra.local.wechat import Fault, Phone, PhoneTap, SimulatedWeChat, UserInfo
+from infra.local.wechat.faults import ENDPOINTS
+from tests.api import Answer, Api, legacy
+from tests.backend import Backend
+from wechat_auth import http, invocation, services
+from wechat_auth import wechat as wechat_client
+from wechat_auth.errors import AuthError
+
+NUMBER, FOREIGN = "13800138000", "13580006666"
+NICK_NAME = "an unmistakable nick name"
+
+
+@dataclass(slots=True)
+class Secrets:
+    """What must not be written, by what it is."""
+
+    known: dict[str, str] = field(default_factory=dict)
+
+    def note(self, what: str, value: str | None) -> str:
+        assert value
+        self.known.setdefault(value, what)
+        return value
+
+    def found_in(self, text: str, *, allowed: frozenset[str] = frozenset()) -> list[str]:
+        """Name the kinds of secrets that stand in a text, in whatever spelling."""
+        return sorted(
+            {
+                what
+                for value, what in self.known.items()
+                if what not in allowed
+                for spelling in spellings(value)
+                if spelling in text
+            }
+        )
+
+
+@cache
+def spellings(value: str) -> frozenset[str]:
+    """Return the ways in which a value may turn up in a text."""
+    raw = value.encode()
+    found = {value, quote(value, safe=""), json.dumps(value)[1:-1], raw.hex(), repr(raw)[2:-1]}
+    # Base64 inside a longer text: what surely stands there, for each of the three alignments.
+    for shift in range(3):
+        encoded = base64.b64encode(bytes(shift) + raw).decode().rstrip("=")
+        inner = encoded[4 if shift else 0 : -2]
+        if len(inner) >= 12:
+            found |= {inner, inner.replace("+", "-").replace("/", "_")}
+    return frozenset(found)
+
+
+@dataclass(slots=True)
+class Written:
+    """Everything that the functions wrote while the walk went on."""
+
+    capsys: pytest.CaptureFixture[str]
+    records: list[str] = field(default_factory=list)
+    exceptions: list[str] = field(default_factory=list)
+    _output: str = ""
+
+    @property
+    def output(self) -> str:
+        """What went to stdout and stderr so far."""
+        captured = self.capsys.readouterr()
+        self._output += captured.out + captured.err
+        return self._output
+
+
+class _Records(logging.Handler):
+    def __init__(self, written: Written) -> None:
+        super().__init__()
+        self._written = written
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._written.records.append(f"{self.format(record)} {vars(record)!r}")
+
+
+class _Stdout(io.TextIOBase):
+    """Whatever is sys.stdout at the moment: pytest changes it between set-up and test."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(text)
+
+
+@pytest.fixture
+def written(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Written]:
+    """Catch stdout and stderr, every logger's records from INFO on, and every exception."""
+    written = Written(capsys)
+    translate = http._as_auth_error
+
+    def noting(error: Exception, request_id: str) -> AuthError:
+        text = "".join(traceback.format_exception(error))
+        written.exceptions.append(f"{text} {error!r} {error.args!r}")
+        return translate(error, request_id)
+
+    monkeypatch.setattr(http, "_as_auth_error", noting)
+    (handler,) = invocation.logger.handlers
+    assert isinstance(handler, logging.StreamHandler)
+    monkeypatch.setattr(handler, "stream", _Stdout())
+    monkeypatch.setattr(wechat_client, "CALL_TIMEOUT", 0.2)
+    records, root = _Records(written), logging.getLogger()
+    level = root.level
+    root.addHandler(records)
+    root.setLevel(logging.INFO)
+    yield written
+    root.setLevel(level)
+    root.removeHandler(records)
+
+
+class Walk:
+    """Goes through everything there is, and notes what must not be told."""
+
+    def __init__(
+        self, api: Api, backend: Backend, secrets: Secrets, clock: time_machine.Traveller
+    ) -> None:
+        self.api = api
+        self.backend = backend
+        self.secrets = secrets
+        self.clock = clock
+        for app in backend.wechat.apps:
+            secrets.note("AppSecret", app.secret)
+        for name, key in backend.secret("KeyRing").items():
+            if name != "current":
+                secrets.note("key", key)
+
+    def person(self, number: str = NUMBER) -> Phone:
+        phone = self.backend.wechat.phone(number=number, nick_name=NICK_NAME)
+        self.secrets.note("openid", phone.openid)
+        self.secrets.note("unionid", phone.unionid)
+        self.secrets.note("phone number", number)
+        self.secrets.note("nick name", NICK_NAME)
+        return phone
+
+    def code(self, phone: Phone) -> str:
+        code = self.secrets.note("login code", phone.login())
+        self.secrets.note("session_key", phone.session_key)
+        return code
+
+    def tap(self, phone: Phone) -> PhoneTap:
+        tap = phone.tap_phone_number()
+        self.secrets.note("phone code", tap.code)
+        self.secrets.note("encryptedData", tap.encrypted_data)
+        self.secrets.note("iv", tap.iv)
+        self.secrets.note("cloudID", tap.cloud_id)
+        return tap
+
+    def info(self, phone: Phone) -> UserInfo:
+        info = phone.user_info()
+        self.secrets.note("encryptedData", info.encrypted_data)
+        self.secrets.note("iv", info.iv)
+        self.secrets.note("cloudID", info.cloud_id)
+        self.secrets.note("signature", info.signature)
+        return info
+
+    def token(self, phone: Phone) -> str:
+        answer = self.api.login(self.code(phone))
+        token = self.secrets.note("session token", answer.json["token"])
+        raw = base64.urlsafe_b64decode(token + "==")
+        self.secrets.note("secret of a session token", raw[20:].hex())
+        return token
+
+    def everything_that_works(self) -> None:
+        phone = self.person()
+        token = self.token(phone)
+        tap = self.tap(phone)
+        for _ in range(2):
+            self.api.phone(tap.code, token=token)
+        self.api.phone(self.tap(self.person(FOREIGN)).code)
+        self.api.decrypt(token=token, **legacy(self.tap(phone)))
+        self.api.decrypt(token=token, cloudID=self.tap(phone).cloud_id)
+        info = self.info(phone)
+        body = {"encryptedData": info.encrypted_data, "iv": info.iv}
+        signed = body | {"rawData": info.raw_data, "signature": info.signature}
+        self.api.decrypt(token=token, **signed)
+        one_shot = self.api.decrypt(code=self.code(phone), **legacy(self.tap(phone)))
+        self.secrets.note("session token", one_shot.json["session"]["token"])
+        self.api.session(token, "?verify=true")
+        self.backend.stack.invoke("authorizer", {"headers": {"authorization": f"Bearer {token}"}})
+        self.backend.stack.invoke("refresh_access_token", {})
+        self.api.logout(token)
+        self.api.logout(self.token(phone), "?all=true")
+        self.note_access_tokens()
+
+    def everything_that_wechat_refuses(self) -> None:
+        phone, other = self.person(), self.person(FOREIGN)
+        token, theirs = self.token(phone), self.token(other)
+        code, tap = self.code(phone), self.tap(phone)
+        self.api.login(code)
+        self.api.login(code)
+        self.api.login(tap.code)
+        self.api.phone(self.code(phone), token=token)
+        self.api.phone(self.tap(phone).code, token=theirs)
+        self.api.decrypt(token=theirs, **legacy(tap))
+        self.api.decrypt(token=theirs, cloudID=tap.cloud_id)
+        self.backend.wechat.refuse_all_tokens(phone.appid)
+        self.api.phone(tap.code)
+        self.backend.wechat.accept_tokens(phone.appid)
+        self.clock.shift(31)
+
+    def everything_that_is_malformed(self) -> None:
+        phone = self.person()
+        token, tap, info = self.token(phone), self.tap(phone), self.info(phone)
+        for body in (
+            {"code": self.code(phone) + "&appid=x"},
+            {"code": [self.code(phone)]},
+            {"code": self.code(phone), "appid": phone.openid},
+            {"code": self.code(phone), "pad": "x" * 20_000},
+        ):
+            self.api.request("POST", "/login", body)
+            self.api.request("POST", "/phone", body, token=token)
+            self.api.request("POST", "/decrypt", body, token=token)
+        self.api.request("POST", "/login", f'{{"code": "{self.code(phone)}"'.encode())
+        self.api.decrypt(token=token, encryptedData=tap.encrypted_data[1:], iv=tap.iv)
+        self.api.decrypt(token=token, encryptedData=tap.encrypted_data, iv=tap.iv + "x")
+        self.api.decrypt(token=token, encryptedData=tap.iv, iv=tap.iv)
+        self.api.decrypt(
+            token=token,
+            encryptedData=info.encrypted_data,
+            iv=info.iv,
+            rawData=info.raw_data + NUMBER,
+            signature=info.signature,
+        )
+        for header in (f"Basic {token}", f"Bearer {token}x", token):
+            self.api.request("GET", "/session", headers={"Authorization": header})
+        self.api.session(token, f"?verify={NUMBER}")
+
+    def everything_that_breaks(self) -> None:
+        phone = self.person()
+        wechat = self.backend.wechat
+        loose = f"invalid {phone.openid} {NUMBER} {phone.unionid}, rid: 6123abcd-0a1b2c3d-0000ffff"
+        faults = [
+            Fault("*", "latency", seconds=30, times=None),
+            Fault("*", "drop_after", times=None),
+            Fault("*", "html", times=None),
+            Fault("*", "truncated", times=None),
+            Fault("*", "errcode", errcode=-1, errmsg=loose, times=None),
+            Fault("*", "errcode", errcode=40164, errmsg=loose, times=None),
+            Fault("*", "errcode", errcode=12345, errmsg=loose, times=None),
+        ]
+        faults += [
+            Fault(endpoint, "errcode", errcode=40001, errmsg=loose, times=None)
+            for endpoint in ENDPOINTS
+        ]
+        for fault in faults:
+            self.ask_all(phone, partial(wechat.faults.add, fault))
+        for operation in ("GetItem", "PutItem", "UpdateItem", "Query", "BatchWriteItem"):
+            for code in ("InternalServerError", "ValidationException"):
+                self.ask_all(phone, partial(self.backend.fail, operation, code))
+        self.ask_all(phone, self.break_the_code)
+        app = wechat.apps[0]
+        wechat.put_app(replace(app, ip_whitelist=("198.51.100.7",)))
+        self.ask_all(phone, lambda: self.backend.clear("AccessTokens"))
+
+    def break_the_code(self) -> None:
+        """Let our own code meet what it does not expect."""
+        for item in self.backend.items("Sessions"):
+            self.backend.put("Sessions", item | {"sealed": {"S": "x"}})
+
+    def ask_all(self, phone: Phone, spoil: Callable[[], None]) -> None:
+        """Make a request of every kind while something is broken; nothing remembered helps."""
+        token, codes = self.token(phone), [self.code(phone) for _ in range(2)]
+        tap, info = self.tap(phone), self.info(phone)
+        spoil()
+        services.access_tokens.cache_clear()
+        services.access_tokens()._sleep = self.clock.shift  # nobody waits here
+        self.api.login(codes[0])
+        self.api.phone(tap.code, token=token)
+        self.api.decrypt(token=token, **legacy(tap))
+        self.api.decrypt(token=token, cloudID=info.cloud_id)
+        self.api.decrypt(code=codes[1], encryptedData=info.encrypted_data, iv=info.iv)
+        self.api.session(token, "?verify=true")
+        self.backend.stack.invoke("refresh_access_token", {})
+        self.api.logout(token, "?all=true")
+        self.backend.heal()
+        self.backend.wechat.faults.clear()
+        self.clock.shift(31)
+        self.note_access_tokens()
+
+    def note_access_tokens(self) -> None:
+        for token in self.backend.wechat._world.tokens._tokens:
+            self.secrets.note("access_token", token)
+
+
+ALLOWED = {
+    ("POST", "/login", 200): frozenset({"session token", "secret of a session token"}),
+    ("POST", "/phone", 200): frozenset({"phone number"}),
+    ("POST", "/decrypt", 200): frozenset(
+        {"phone number", "nick name", "unionid", "session token", "secret of a session token"}
+    ),
+}
+
+
+def test_nothing_written_holds_a_secret_or_personal_data(
+    api: Api,
+    backend: Backend,
+    written: Written,
+    clock: time_machine.Traveller,
+) -> None:
+    secrets = Secrets()
+    walk = Walk(api, backend, secrets, clock)
+    walk.everything_that_works()
+    dump_of_what_works = repr(backend.dump())
+    walk.everything_that_wechat_refuses()
+    walk.everything_that_is_malformed()
+    walk.everything_that_breaks()
+
+    # The walk did meet all that it was to meet.
+    assert {answer.json.get("code") for answer in api.answers if answer.content} >= {
+        None, "invalid_request", "session_invalid", "request_too_large", "login_code_rejected",
+        "phone_code_rejected", "undecryptable", "internal_error", "misconfigured",
+        "storage_unavailable", "wechat_unavailable",
+    }  # fmt: skip
+    assert set(secrets.known.values()) == {
+        "AppSecret", "key", "access_token", "openid", "unionid", "session_key", "login code",
+        "phone code", "encryptedData", "iv", "cloudID", "signature", "phone number", "nick name",
+        "session token", "secret of a session token",
+    }  # fmt: skip
+
+    output = written.output
+    for marker in ('"message":"request"', '"CloudWatchMetrics"', '"remedy"', "unexpected error"):
+        assert marker in output
+    assert len(written.records) > 200
+    assert len(written.exceptions) > 100
+    assert secrets.found_in(output) == []
+    assert secrets.found_in("\n".join(written.records)) == []
+    assert secrets.found_in("\n".join(written.exceptions)) == []
+    kinds = {(answer.method, answer.path, answer.status) for answer in api.answers}
+    for kind in sorted(kinds):
+        told = "\n".join(
+            everything_of(a) for a in api.answers if kind == (a.method, a.path, a.status)
+        )
+        assert secrets.found_in(told, allowed=ALLOWED.get(kind, frozenset())) == [], kind
+    for dump in (dump_of_what_works, repr(backend.dump())):
+        assert secrets.found_in(dump) == []
+
+
+def test_each_log_line_is_json_of_named_fields(
+    api: Api, backend: Backend, written: Written, clock: time_machine.Traveller
+) -> None:
+    walk = Walk(api, backend, Secrets(), clock)
+    walk.everything_that_works()
+    walk.everything_that_wechat_refuses()
+    names = set()
+    for line in written.output.splitlines():
+        document = json.loads(line)
+        names |= set() if "_aws" in document else set(document)
+    assert names <= {
+        "level", "location", "message", "timestamp", "service", "route", "status", "ms",
+        "requestId", "code", "errcode", "rid", "remedy", "call", "reason", "outcome",
+        "exception_type", "at",
+    }  # fmt: skip
+
+
+SOME_SECRET = "5ec4e7/+000000000000==5ec4e7"
+
+
+@pytest.mark.parametrize(
+    "leak",
+    [
+        f"GET /sns/jscode2session?secret={quote(SOME_SECRET, safe='')}&js_code=x",
+        f"KeyError: '{SOME_SECRET}'",
+        json.dumps({"session_key": SOME_SECRET}),
+        base64.b64encode(f'{{"a": "{SOME_SECRET}"}}'.encode()).decode(),
+        base64.b64encode(f'{{"ab": "{SOME_SECRET}"}}'.encode()).decode(),
+        base64.urlsafe_b64encode(f'{{"abc": "{SOME_SECRET}"}}'.encode()).decode(),
+        SOME_SECRET.encode().hex(),
+        repr({"B": b"\x00" + SOME_SECRET.encode()}),
+    ],
+)
+def test_the_search_finds_a_secret_in_whatever_spelling(leak: str) -> None:
+    secrets = Secrets()
+    secrets.note("secret", SOME_SECRET)
+    secrets.note("another", "something else entirely")
+    assert secrets.found_in(leak) == ["secret"]
+
+
+def test_the_search_finds_what_a_careless_line_would_log(
+    api: Api, phone: Phone, written: Written, wechat: SimulatedWeChat, backend: Backend
+) -> None:
+    secrets = Secrets()
+    openid = secrets.note("openid", phone.openid)
+    token = secrets.note("session token", api.logged_in(phone))
+    assert secrets.found_in(written.output) == []
+    invocation.logger.info("login", extra={"user": {"openid": openid}})
+    print(json.dumps({"event": {"headers": {"authorization": f"Bearer {token}"}}}))
+    logging.getLogger("urllib3.connectionpool").error("GET /wxa/checksession?openid=%s", openid)
+    assert secrets.found_in(written.output) == ["openid", "session token"]
+    assert secrets.found_in("\n".join(written.records)) == ["openid"]
+
+
+def everything_of(answer: Answer) -> str:
+    text = answer.content.decode()
+    return text + re.sub(r"\s+", " ", repr(dict(answer.headers)))

@@ -1,0 +1,453 @@
+"""Our own sessions: what the token is, what the table holds, and how sessions end."""
+
+import base64
+import re
+import time
+
+import pytest
+import time_machine
+
+from infra.local.runtime import FunctionError
+from infra.local.wechat import App, Fault, Phone, SimulatedWeChat
+from infra.local.wechat.faults import Kind
+from tests.api import Api, Document
+from tests.backend import Backend
+from wechat_auth import services
+from wechat_auth.errors import SESSION_INVALID, TOO_MANY_FAILURES, AuthError
+from wechat_auth.sessions import Session
+
+WEEK = 7 * 86_400
+DAY = 86_400
+SESSION_ENDED = (401, "session_invalid", "login_again")
+
+
+def logged_in(api: Api, phone: Phone) -> Session:
+    """Log in over HTTP and return what stands behind the token."""
+    return services.sessions().find(api.logged_in(phone))
+
+
+class TestToken:
+    def test_is_52_bytes_in_base64url_of_user_time_and_secret(self, api: Api, phone: Phone) -> None:
+        before = int(time.time())
+        tokens = [api.logged_in(phone) for _ in range(2)]
+        first, second = (base64.urlsafe_b64decode(token + "==") for token in tokens)
+        assert all(re.fullmatch(r"[0-9A-Za-z_-]{70}", token) for token in tokens)
+        assert len(first) == 52
+        assert first[:16] == second[:16]  # the same user
+        assert before <= int.from_bytes(first[16:20], "big") <= int(time.time())
+        assert first[20:] != second[20:]
+
+    def test_another_person_or_app_is_another_user(
+        self, api: Api, phone: Phone, wechat: SimulatedWeChat
+    ) -> None:
+        ours = base64.urlsafe_b64decode(api.logged_in(phone) + "==")
+        theirs = base64.urlsafe_b64decode(api.logged_in(wechat.phone()) + "==")
+        assert ours[:16] != theirs[:16]
+
+    def test_expires_after_the_days_that_the_deployment_chose(
+        self, api: Api, phone: Phone, backend: Backend
+    ) -> None:
+        assert api.login(phone.login()).json["expiresAt"] == pytest.approx(
+            time.time() + WEEK, abs=2
+        )
+        backend.configure(SESSION_DAYS="30")
+        assert api.login(phone.login()).json["expiresAt"] == pytest.approx(
+            time.time() + 30 * DAY, abs=2
+        )
+
+    def test_with_any_one_byte_changed_it_is_refused(self, api: Api, phone: Phone) -> None:
+        token = api.logged_in(phone)
+        decoded = base64.urlsafe_b64decode(token + "==")
+        for position in range(len(decoded)):
+            changed = bytearray(decoded)
+            changed[position] ^= 1
+            with pytest.raises(AuthError) as caught:
+                services.sessions().find(base64.urlsafe_b64encode(changed).decode().rstrip("="))
+            assert caught.value.problem is SESSION_INVALID
+        assert services.sessions().find(token)
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            lambda _: "",
+            lambda token: token[:-1],
+            lambda token: token + "A",
+            lambda token: token + "==",
+            lambda token: token[:-1] + ("B" if token[-1] != "B" else "C"),  # other spare bits
+            lambda token: "+" + token[1:],
+            lambda token: token[:35] + " " + token[36:],
+            lambda token: "令牌" + token[2:],
+        ],
+    )
+    def test_in_any_other_spelling_it_is_refused_without_a_read(
+        self, api: Api, phone: Phone, backend: Backend, damage: object
+    ) -> None:
+        assert callable(damage)
+        damaged = damage(api.logged_in(phone))
+        backend.operations.clear()
+        with pytest.raises(AuthError) as caught:
+            services.sessions().find(damaged)
+        assert caught.value.problem is SESSION_INVALID
+        assert backend.operations == {}
+
+
+class TestTable:
+    def test_holds_nothing_that_can_be_used(self, api: Api, phone: Phone, backend: Backend) -> None:
+        token = api.logged_in(phone)
+        (item,) = backend.items("Sessions")
+        decoded = base64.urlsafe_b64decode(token + "==")
+        assert set(item) == {"user", "session", "sealed", "expires_at"}
+        assert item["user"]["B"] == decoded[:16]
+        stored = b"".join((item["sealed"]["B"], item["session"]["S"].encode()))
+        for secret in (decoded[20:], token.encode(), phone.openid.encode()):
+            assert secret not in stored
+            assert secret.hex().encode() not in stored
+        assert (phone.session_key or "").encode() not in stored
+        assert (phone.unionid or "").encode() not in stored
+
+    def test_does_not_give_a_token_to_who_reads_it(
+        self, api: Api, phone: Phone, backend: Backend
+    ) -> None:
+        api.logged_in(phone)
+        (item,) = backend.items("Sessions")
+        issued, _, secret_hash = item["session"]["S"].partition("#")
+        forged = item["user"]["B"] + int(issued).to_bytes(4, "big") + bytes.fromhex(secret_hash)
+        token = base64.urlsafe_b64encode(forged).decode().rstrip("=")
+        assert api.session(token).problem == SESSION_ENDED
+
+    def test_a_sealed_blob_is_worth_nothing_in_another_place(
+        self, api: Api, phone: Phone, backend: Backend, wechat: SimulatedWeChat
+    ) -> None:
+        token = api.logged_in(phone)
+        (mine,) = backend.items("Sessions")
+        api.logged_in(wechat.phone())
+        (theirs,) = [each for each in backend.items("Sessions") if each != mine]
+        backend.put("Sessions", mine | {"sealed": theirs["sealed"]})
+        assert api.session(token).problem == SESSION_ENDED
+        backend.put("Sessions", mine)
+        assert api.session(token).status == 200
+
+
+class TestEnd:
+    def test_an_expired_session_is_refused_though_its_item_is_still_there(
+        self, api: Api, phone: Phone, backend: Backend, clock: time_machine.Traveller
+    ) -> None:
+        token = api.logged_in(phone)
+        clock.shift(WEEK - 5)
+        assert api.session(token).status == 200
+        clock.shift(6)
+        assert api.session(token).problem == SESSION_ENDED
+        assert authorized(backend, f"Bearer {token}") == {"isAuthorized": False}
+        assert len(backend.items("Sessions")) == 1
+
+    def test_a_logout_ends_this_session_from_the_next_request_on(
+        self, api: Api, phone: Phone
+    ) -> None:
+        here, there = api.logged_in(phone), api.logged_in(phone)
+        answer = api.logout(here)
+        assert (answer.status, answer.content) == (204, b"")
+        assert api.session(here).problem == SESSION_ENDED
+        assert api.logout(here).problem == SESSION_ENDED
+        assert api.session(there).status == 200
+
+    def test_a_logout_everywhere_ends_every_session_of_this_user_and_of_nobody_else(
+        self, api: Api, phone: Phone, wechat: SimulatedWeChat, backend: Backend
+    ) -> None:
+        stranger = api.logged_in(wechat.phone())
+        tokens = [api.logged_in(phone) for _ in range(3)]
+        old_key = phone.session_key
+        assert api.logout(tokens[-1], "?all=true").status == 204
+        assert [api.session(token).status for token in tokens] == [401] * 3
+        assert api.session(stranger).status == 200
+        assert len(backend.items("Sessions")) == 1
+        assert phone.session_key != old_key  # at WeChat, by resetUserSessionKey
+
+    def test_more_sessions_than_one_batch_takes_end_together(
+        self, api: Api, phone: Phone, backend: Backend
+    ) -> None:
+        session = logged_in(api, phone)
+        (item,) = backend.items("Sessions")
+        for number in range(59):
+            backend.put("Sessions", item | {"session": {"S": f"{number:010d}#{number:064x}"}})
+        backend.operations.clear()
+        services.sessions().end_all(session)
+        assert backend.items("Sessions") == []
+        assert backend.operations == {"Query": 1, "BatchWriteItem": 3}
+
+    def test_more_sessions_than_one_page_holds_end_together(
+        self, api: Api, phone: Phone, backend: Backend
+    ) -> None:
+        session = logged_in(api, phone)
+        (item,) = backend.items("Sessions")
+        for number in range(4):
+            place = {"session": {"S": f"{number:010d}#{number:064x}"}}
+            backend.put("Sessions", item | place | {"padding": {"S": "x" * 390_000}})
+        backend.operations.clear()
+        services.sessions().end_all(session)
+        assert backend.items("Sessions") == []
+        assert backend.operations["Query"] == 2
+
+    def test_the_count_of_failures_survives_a_logout_everywhere(
+        self, api: Api, phone: Phone, backend: Backend
+    ) -> None:
+        session = logged_in(api, phone)
+        services.sessions().count_failure(session, 50)
+        services.sessions().end_all(session)
+        (item,) = backend.items("Sessions")
+        assert item["failures"] == {"N": "1"}
+
+    def test_a_logout_everywhere_reaches_sessions_from_before_a_key_rotation(
+        self, api: Api, phone: Phone, backend: Backend
+    ) -> None:
+        before = api.logged_in(phone)
+        rotate(backend)
+        after = api.logged_in(phone)
+        assert len(backend.items("Sessions")) == 2
+        assert api.logout(after, "?all=true").status == 204
+        assert api.session(before).problem == SESSION_ENDED
+        assert api.session(after).problem == SESSION_ENDED
+        assert backend.items("Sessions") == []
+
+    @pytest.mark.parametrize("kind", ["drop_before", "html", "errcode"])
+    def test_a_logout_everywhere_stands_though_wechat_cannot_reset_the_key(
+        self, api: Api, phone: Phone, wechat: SimulatedWeChat, backend: Backend, kind: Kind
+    ) -> None:
+        token = api.logged_in(phone)
+        wechat.faults.add(Fault("resetUserSessionKey", kind, errcode=87009))
+        assert api.logout(token, "?all=true").status == 204
+        assert backend.items("Sessions") == []
+
+    def test_a_logout_everywhere_stands_though_no_access_token_can_be_had(
+        self, api: Api, phone: Phone, backend: Backend
+    ) -> None:
+        token = api.logged_in(phone)
+        backend.fail("UpdateItem")
+        assert api.logout(token, "?all=true").status == 204
+        assert backend.items("Sessions") == []
+
+    def test_a_session_of_an_app_that_is_served_no_more_is_over(
+        self, api: Api, phone: Phone, backend: Backend
+    ) -> None:
+        token = api.logged_in(phone)
+        backend.serve_apps(App("wxfedcba9876543210", "0" * 32))
+        tap = phone.tap_phone_number()
+        assert api.phone(tap.code, token=token).problem == SESSION_ENDED
+
+
+class TestKeyRotation:
+    def test_logs_nobody_out(self, api: Api, phone: Phone, backend: Backend) -> None:
+        token = api.logged_in(phone)
+        rotate(backend)
+        assert api.session(token).status == 200
+        assert api.logged_in(phone)[:21] != token[:21]
+
+    def test_reaches_an_environment_that_has_the_old_ring_in_memory(
+        self, api: Api, phone: Phone, backend: Backend, clock: time_machine.Traveller
+    ) -> None:
+        api.logged_in(phone)
+        old_ring = services.sessions()
+        rotate(backend)
+        token = api.logged_in(phone)
+        clock.shift(61)
+        assert old_ring.find(token).openid == phone.openid
+
+    def test_a_session_under_a_key_that_was_taken_away_is_over(
+        self, api: Api, phone: Phone, backend: Backend
+    ) -> None:
+        token = api.logged_in(phone)
+        backend.put_secret("KeyRing", {"current": "k2", "k2": "k2" * 32})
+        backend.cold_start()
+        assert api.session(token).problem == SESSION_ENDED
+
+    def test_a_flood_of_blobs_under_an_unknown_key_reads_the_ring_once_a_minute(
+        self, api: Api, phone: Phone, backend: Backend, clock: time_machine.Traveller
+    ) -> None:
+        token = api.logged_in(phone)
+        backend.put_secret("KeyRing", {"current": "k2", "k2": "k2" * 32})
+        backend.cold_start()
+        backend.operations.clear()
+        for _ in range(5):
+            assert api.session(token).status == 401
+        assert backend.operations["GetSecretValue"] == 1
+        clock.shift(61)
+        for _ in range(5):
+            assert api.session(token).status == 401
+        assert backend.operations["GetSecretValue"] == 2
+
+
+class TestHistory:
+    def keys(self, api: Api, phone: Phone, clock: time_machine.Traveller, logins: int) -> list[str]:
+        """Log in so many times, a minute apart, and return the session_keys, newest first."""
+        keys: list[str] = []
+        for _ in range(logins):
+            clock.shift(60)
+            keys.insert(0, logged_in(api, phone).session_key)
+        return keys
+
+    def test_this_sessions_key_comes_first_then_the_three_newest_others(
+        self, api: Api, phone: Phone, clock: time_machine.Traveller
+    ) -> None:
+        mine = api.logged_in(phone)
+        my_key = phone.session_key
+        keys = self.keys(api, phone, clock, 5)
+        history = services.sessions().find_with_history(mine)
+        assert history.session_keys == (my_key, *keys[:3])
+        clock.shift(60)
+        newest = services.sessions().find_with_history(api.logged_in(phone))
+        assert newest.session_keys == (phone.session_key, *keys[:3])
+
+    def test_a_key_that_several_sessions_share_is_tried_once(self, api: Api, phone: Phone) -> None:
+        first, second = phone.login(), phone.login()  # the later one replaced the key for both
+        tokens = [api.login(code).json["token"] for code in (first, second)]
+        history = services.sessions().find_with_history(tokens[0])
+        assert history.session_keys == (phone.session_key,)
+
+    def test_expired_sessions_lend_no_key(
+        self, api: Api, phone: Phone, clock: time_machine.Traveller
+    ) -> None:
+        self.keys(api, phone, clock, 2)
+        clock.shift(WEEK)
+        history = services.sessions().find_with_history(api.logged_in(phone))
+        assert history.session_keys == (phone.session_key,)
+
+    def test_keys_from_before_a_rotation_are_among_them(
+        self, api: Api, phone: Phone, backend: Backend, clock: time_machine.Traveller
+    ) -> None:
+        old = self.keys(api, phone, clock, 2)
+        rotate(backend)
+        new = self.keys(api, phone, clock, 1)
+        clock.shift(60)
+        history = services.sessions().find_with_history(api.logged_in(phone))
+        assert history.session_keys == (phone.session_key, *new, *old)
+
+    def test_an_unknown_token_has_no_history(self, api: Api, phone: Phone) -> None:
+        token = api.logged_in(phone)
+        services.sessions().end(services.sessions().find(token))
+        with pytest.raises(AuthError) as caught:
+            services.sessions().find_with_history(token)
+        assert caught.value.problem is SESSION_INVALID
+
+
+class TestFailureBudget:
+    def test_fifty_failures_are_counted_and_the_next_is_refused_until_midnight(
+        self, api: Api, phone: Phone, clock: time_machine.Traveller
+    ) -> None:
+        session = logged_in(api, phone)
+        sessions = services.sessions()
+        for _ in range(50):
+            sessions.count_failure(session, 50)
+        for _ in range(3):
+            with pytest.raises(AuthError) as caught:
+                sessions.count_failure(session, 50)
+            assert caught.value.problem is TOO_MANY_FAILURES
+            assert caught.value.retry_after in range(DAY // 2 - 5, DAY // 2 + 1)  # noon, UTC
+        assert sessions.history(session).failures == 50
+        clock.shift(DAY // 2)
+        assert sessions.history(session).failures == 0
+        sessions.count_failure(session, 50)
+        assert sessions.history(session).failures == 1
+
+    def test_the_count_expires_the_day_after(
+        self, api: Api, phone: Phone, backend: Backend
+    ) -> None:
+        services.sessions().count_failure(logged_in(api, phone), 50)
+        (count,) = [item for item in backend.items("Sessions") if "failures" in item]
+        midnight = (int(time.time()) // DAY + 1) * DAY
+        assert int(count["expires_at"]["N"]) == midnight + DAY
+
+    def test_over_http_the_budget_ends_in_429_whatever_is_sent_then(
+        self, api: Api, phone: Phone, backend: Backend
+    ) -> None:
+        backend.configure(DECRYPT_FAILURES_PER_DAY="3")
+        token, good = api.logged_in(phone), phone.user_info()
+        bad, iv = phone.encrypt(b"nonsense")
+        for _ in range(3):
+            assert api.decrypt(token=token, encryptedData=bad, iv=iv).status == 422
+        for data, vector in ((bad, iv), (good.encrypted_data, good.iv)):
+            answer = api.decrypt(token=token, encryptedData=data, iv=vector)
+            assert answer.problem == (429, "too_many_failures", "wait")
+            assert DAY // 2 - 10 < int(answer.headers["Retry-After"]) <= DAY // 2
+
+    def test_it_is_the_users_and_no_new_login_or_rotation_refills_it(
+        self, api: Api, phone: Phone, backend: Backend, wechat: SimulatedWeChat
+    ) -> None:
+        backend.configure(DECRYPT_FAILURES_PER_DAY="2")
+        sessions = services.sessions()
+        for _ in range(2):
+            sessions.count_failure(logged_in(api, phone), 2)
+        rotate(backend)
+        for who, status in ((phone, 429), (wechat.phone(), 200)):
+            token, info = api.logged_in(who), who.user_info()
+            answer = api.decrypt(token=token, encryptedData=info.encrypted_data, iv=info.iv)
+            assert answer.status == status
+
+    def test_a_failure_that_cannot_be_counted_is_not_told_as_one(
+        self, api: Api, phone: Phone, backend: Backend
+    ) -> None:
+        backend.configure(CHECK_ENCRYPTED_DATA="false")
+        token = api.logged_in(phone)
+        bad, iv = phone.encrypt(b"nonsense")
+        backend.fail("UpdateItem")
+        answer = api.decrypt(token=token, encryptedData=bad, iv=iv)
+        assert answer.problem == (503, "storage_unavailable", "retry")
+
+    def test_of_two_at_once_past_the_check_only_as_many_count_as_may(
+        self, api: Api, phone: Phone
+    ) -> None:
+        session = logged_in(api, phone)
+        services.sessions().count_failure(session, 1)
+        with pytest.raises(AuthError) as caught:
+            services.sessions().count_failure(session, 1)
+        assert caught.value.problem is TOO_MANY_FAILURES
+
+
+class TestAuthorizer:
+    def test_tells_a_living_session_from_any_other(
+        self, api: Api, phone: Phone, backend: Backend
+    ) -> None:
+        token = api.logged_in(phone)
+        assert authorized(backend, f"Bearer {token}") == {
+            "isAuthorized": True,
+            "context": {
+                "openid": phone.openid,
+                "unionid": phone.unionid,
+                "appid": backend.stack.appid,
+            },
+        }
+        for header in (f"Basic {token}", token, "Bearer", "Bearer x", ""):
+            assert authorized(backend, header) == {"isAuthorized": False}
+        assert backend.stack.invoke("authorizer", {}) == {"isAuthorized": False}
+
+    def test_unionid_is_empty_where_wechat_told_none(
+        self, api: Api, wechat: SimulatedWeChat, backend: Backend
+    ) -> None:
+        app = wechat.apps[0]
+        wechat.put_app(App(app.appid, app.secret))
+        token = api.logged_in(wechat.phone())
+        assert authorized(backend, f"Bearer {token}")["context"]["unionid"] == ""
+
+    def test_what_is_not_about_the_token_is_no_refusal(
+        self, api: Api, phone: Phone, backend: Backend
+    ) -> None:
+        token = api.logged_in(phone)
+        backend.fail("GetItem")
+        with pytest.raises(FunctionError, match="authorizer raised InternalServerError"):
+            authorized(backend, f"Bearer {token}")
+        backend.heal()
+        backend.put_secret("KeyRing", "[]")
+        backend.cold_start()
+        with pytest.raises(FunctionError, match="authorizer raised AuthError"):
+            authorized(backend, f"Bearer {token}")
+
+
+def authorized(backend: Backend, header: str) -> Document:
+    event = {"headers": {"authorization": header}}
+    answer: Document = backend.stack.invoke("authorizer", event)
+    return answer
+
+
+def rotate(backend: Backend) -> None:
+    """Add a key, as the operator does, and let new environments meet it."""
+    ring = backend.secret("KeyRing")
+    backend.put_secret("KeyRing", ring | {"current": "k2", "k2": "k2" * 32})
+    backend.cold_start()
