@@ -1,0 +1,129 @@
+"""`python -m infra.docs`: write the generated tables into the READMEs.
+
+A table stands between `<!-- name -->` and `<!-- /name -->`. A test holds the READMEs against what
+this writes, so that the documentation cannot say anything else than the code.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from infra.local.template import read_document
+from wechat_auth.errors import ERRCODES, ERRCODES_OF_CALL, PROBLEMS, Errcode, Problem
+
+ROOT: Final = Path(__file__).parents[1]
+READMES: Final = (ROOT / "README.md", ROOT / "README.zh-CN.md")
+
+
+def errors_table(*, chinese: bool) -> str:
+    """Return the problem codes that a client can meet."""
+    head = (
+        "| `code` | HTTP | `action` | `title` | WeChat errcode |\n|---|---|---|---|---|\n"
+        if not chinese
+        else "| `code` | HTTP | `action` | `title` | 微信 errcode |\n|---|---|---|---|---|\n"
+    )
+    rows = [
+        f"| `{problem.code}` | {problem.status} | `{problem.action}` | "
+        f"{problem.title_zh if chinese else problem.title_en} | {_errcodes_of(problem)} |"
+        for problem in PROBLEMS
+    ]
+    return head + "\n".join(rows)
+
+
+def remedies_table(*, chinese: bool) -> str:
+    """Return what an operator's log line says, by errcode."""
+    by_remedy: dict[str, list[str]] = {}
+    for name, meaning in _all_errcodes():
+        if meaning.remedy:
+            by_remedy.setdefault(meaning.remedy, []).append(name)
+    head = (
+        "| WeChat errcode | `remedy` |" if not chinese else "| 微信 errcode | `remedy`（日志原文） |"
+    )
+    rows = [f"| {', '.join(names)} | {remedy} |" for remedy, names in by_remedy.items()]
+    return "\n".join([head, "|---|---|", *rows])
+
+
+def settings_table(*, chinese: bool) -> str:
+    """Return the template's parameters with their defaults.
+
+    Raises:
+        ValueError: A parameter has no Chinese description.
+    """
+    parameters = read_document(ROOT / "template.yaml")["Parameters"]
+    if missing := parameters.keys() - SETTINGS_ZH.keys():
+        raise ValueError(f"describe in Chinese, in infra/docs.py: {', '.join(sorted(missing))}")
+    head = "| 参数 | 默认值 | 含义 |" if chinese else "| parameter | default | what it is |"
+    rows = [
+        f"| `{name}` | {_code(parameter.get('Default'))} | "
+        f"{SETTINGS_ZH[name] if chinese else parameter['Description']} |"
+        for name, parameter in parameters.items()
+    ]
+    return "\n".join([head, "|---|---|---|", *rows])
+
+
+def render(text: str, *, chinese: bool) -> str:
+    """Return a README's text with its tables as they should be.
+
+    Raises:
+        ValueError: A table's place is missing, or a parameter has no Chinese description.
+    """
+    tables = {
+        "errors": errors_table(chinese=chinese),
+        "remedies": remedies_table(chinese=chinese),
+        "settings": settings_table(chinese=chinese),
+    }
+    for name, table in tables.items():
+        start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        if text.count(start) != 1 or text.count(end) != 1:
+            raise ValueError(f"{start} and {end} must stand in the text exactly once")
+        before, _, rest = text.partition(start)
+        text = f"{before}{start}\n\n{table}\n\n{end}{rest.partition(end)[2]}"
+    return text
+
+
+def main() -> None:
+    """Rewrite the READMEs."""
+    for readme in READMES:
+        text = readme.read_text(encoding="utf-8")
+        chinese = readme.name.endswith(".zh-CN.md")
+        readme.write_text(render(text, chinese=chinese), encoding="utf-8")
+
+
+def _all_errcodes() -> list[tuple[str, Errcode]]:
+    special = [(f"{code} ({call})", meaning) for (call, code), meaning in ERRCODES_OF_CALL.items()]
+    return [(str(code), meaning) for code, meaning in ERRCODES.items()] + special
+
+
+def _errcodes_of(problem: Problem) -> str:
+    if any(meaning.problem is problem and meaning.remedy for _, meaning in _all_errcodes()):
+        return "↓"
+    names = [name for name, meaning in _all_errcodes() if meaning.problem is problem]
+    return ", ".join(names) or "–"
+
+
+def _code(value: object) -> str:
+    return "–" if value is None else f"`{value}`"
+
+
+SETTINGS_ZH: Final[dict[str, str]] = {
+    "WeChatAppIds": "本部署服务的小程序 appid，多个用逗号分隔；有多个时请求中须带 `appid`。",
+    "WeChatBaseUrls": "微信接口地址，逗号分隔。只有连接未能建立时才尝试下一个。",
+    "AccessTokenMode": "获取 access_token 的方式：`stable`（getStableAccessToken），或 `classic`"
+    "（getAccessToken，供其他服务器也在使用它的应用）。",
+    "SessionDays": "会话有效天数。wx.login 是静默的，过期后客户端重新登录即可。",
+    "PhoneRequiresLogin": "POST /phone 是否必须已登录；若是，code 必须属于该用户。",
+    "OpenDataMaxAge": "encryptedData 允许的最大时长（秒），以水印的 timestamp 为准。",
+    "DecryptFailuresPerDay": "每个用户每天允许的解密失败次数，超过后返回 429。",
+    "CheckEncryptedData": "解密出的手机号是否须经微信 checkEncryptedData 确认确由微信加密。",
+    "LoginRate": "POST /login 每秒请求数上限（所有客户端合计），超过返回 429。",
+    "PhoneRate": "POST /phone 每秒请求数上限（所有客户端合计），超过返回 429。",
+    "DecryptRate": "POST /decrypt 每秒请求数上限（所有客户端合计），超过返回 429。",
+    "SessionRate": "GET 与 DELETE /session 各自的每秒请求数上限（所有客户端合计）。",
+    "Architecture": "函数与层的处理器架构。arm64 便宜约五分之一。",
+    "FunctionMemory": "每个函数的内存（MB）；CPU 份额随之增长。",
+    "LogLevel": "函数写入的最低日志级别。",
+    "LogRetentionDays": "日志保留天数。",
+}
+
+
+if __name__ == "__main__":
+    main()
