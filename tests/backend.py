@@ -12,9 +12,10 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
+from moto.dynamodb.models import dynamodb_backends
 
 from infra.local.stack import Stack
-from infra.local.template import REGION
+from infra.local.template import ACCOUNT_ID, REGION
 from infra.local.wechat import App, Quota, Settings, SimulatedWeChat
 from wechat_auth import aws
 
@@ -68,8 +69,8 @@ class Backend:
     def put_secret(self, name: str, document: object) -> None:
         """Store a secret: ``AppSecrets`` or ``KeyRing``."""
         text = document if isinstance(document, str) else json.dumps(document)
-        if _stored.get((self.stack.aws_url, name)) != text:
-            _stored[self.stack.aws_url, name] = text
+        if _stored.get((self.wechat, name)) != text:
+            _stored[self.wechat, name] = text
             secret_id = self._secret_id(name)
             self._secrets_manager.put_secret_value(SecretId=secret_id, SecretString=text)
 
@@ -102,11 +103,8 @@ class Backend:
         self.dynamodb.put_item(TableName=self.table(name), Item=item)
 
     def clear(self, name: str) -> None:
-        """Delete every item of a table."""
-        (table,) = [t for t in self.stack.application.tables if t.logical_id == name]
-        for item in self.items(name):
-            key = {part.attribute: item[part.attribute] for part in table.keys}
-            self.dynamodb.delete_item(TableName=table.name, Key=key)
+        """Delete every item of a table; not over HTTP, which every test would pay for."""
+        dynamodb_backends[ACCOUNT_ID][REGION].tables[self.table(name)].items.clear()
 
     # What AWS does
 
@@ -160,8 +158,8 @@ class Backend:
         return next(s.name for s in self.stack.application.secrets if s.logical_id == name)
 
 
-_stored: dict[tuple[str, str], str] = {}
-"""What secrets hold, by URL and name, so that what is there already is not stored again."""
+_stored: dict[tuple[SimulatedWeChat, str], str] = {}
+"""What the secrets of a stack (known by its WeChat) hold: what is there is not stored again."""
 
 
 @cache

@@ -3,6 +3,7 @@
 from typing import Any
 
 from wechat_auth import invocation, services
+from wechat_auth.aws import AwsError, explain
 from wechat_auth.errors import SESSION_INVALID, AuthError
 from wechat_auth.http import Event, bearer_token
 
@@ -13,15 +14,16 @@ def handler(event: Event, context: invocation.LambdaContext) -> dict[str, Any]:
     What is not about the token (a table that cannot be read) is raised, so that API Gateway
     answers 500 and not "forbidden".
     """
-    with invocation.serving(context):
+    with invocation.serving(context, event.get("requestContext", {}).get("requestId")):
         try:
             token = bearer_token((event.get("headers") or {}).get("authorization", ""))
             session = services.sessions().find(token)
-        except AuthError as error:
-            if error.problem is not SESSION_INVALID:
-                invocation.log_fault(error)
-                raise
-            return {"isAuthorized": False}
+        except (AuthError, *AwsError) as error:
+            fault = error if isinstance(error, AuthError) else explain(error)
+            if fault.problem is SESSION_INVALID:
+                return {"isAuthorized": False}
+            invocation.log_fault(fault)
+            raise fault from None
         return {
             "isAuthorized": True,
             "context": {

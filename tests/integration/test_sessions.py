@@ -431,7 +431,7 @@ class TestAuthorizer:
     ) -> None:
         token = api.logged_in(phone)
         backend.fail("GetItem")
-        with pytest.raises(FunctionError, match="authorizer raised InternalServerError"):
+        with pytest.raises(FunctionError, match="authorizer raised AuthError"):
             authorized(backend, f"Bearer {token}")
         backend.heal()
         backend.put_secret("KeyRing", "[]")

@@ -15,10 +15,10 @@ writes. The rules:
   each call replaces the token, so a renewal after a rejection counts as forced.
 
 Item: ``appid`` (key) · ``sealed``, ``token_expires_at``, ``life`` (the token) · ``renew_from``
-(WeChat handed out the same one) · ``version`` (renewals begun) · ``lease_owner``, ``lease_until``
-· ``failed_version``, ``failed_errcode`` (the last failure) ·
-``forced_day``, ``forced_count``, ``forced_at`` · ``expires_at`` (TTL: two days after the token's
-death, since the forced refreshes of a day must outlive the tokens of that day).
+(WeChat handed out the same one) · ``version`` (renewals begun and done) · ``lease_owner``,
+``lease_until`` · ``failed_version``, ``failed_errcode`` (the last failure) · ``forced_day``,
+``forced_count``, ``forced_at`` · ``expires_at`` (TTL: two days after the token's death, since the
+forced refreshes of a day must outlive the tokens of that day).
 
 Source for the rules of the tokens: getStableAccessToken and getAccessToken, WeChat mini-program
 server API.
@@ -43,6 +43,9 @@ from wechat_crypto import UnsealError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
+
+# The system's, since environments that wake from one snapshot (SnapStart) would share a seed.
+_random = random.SystemRandom()
 
 RENEWAL_WINDOW = 300.0
 """Seconds before its death in which WeChat hands out a token's successor and both work."""
@@ -165,21 +168,16 @@ class AccessTokens:
             AuthError: ``wechat_unavailable`` or ``storage_unavailable`` if none can be had in
                 time; ``misconfigured`` if WeChat refuses to give one, or for good.
         """
-        now = self._clock()
-        known = self._memory.get(appid)
-        if known and (known.token == rejected or now >= known.expires_at):
-            del self._memory[appid]
-            known = None
-        if known is None:
-            return self._wait_for(appid, rejected)
-        if now >= known.look_at:
+        known = self._known(appid, rejected)
+        if known and self._clock() >= known.look_at:
             # Whatever comes of this look, the token in memory serves until the next one.
-            self._memory[appid] = replace(known, look_at=now + _soon())
+            self._memory[appid] = replace(known, look_at=self._clock() + _soon())
             try:
                 self._look(appid, rejected)
             except (AuthError, *AwsError) as error:
                 invocation.log_fault(_fault(error))
-        return self._memory[appid].token
+            known = self._known(appid, rejected)
+        return known.token if known else self._wait_for(appid, rejected)
 
     def renew(self, appid: str) -> bool:
         """Renew the token if it is inside its window, dead or absent; for the schedule.
@@ -197,6 +195,14 @@ class AccessTokens:
         if item.usable(now) and not item.is_due(now, RENEWAL_WINDOW):
             return False
         return self._renew(appid, item, None) not in {"", item.token}
+
+    def _known(self, appid: str, rejected: str | None) -> _Remembered | None:
+        """Return what is in memory, unless it is dead or rejected: then forget it."""
+        known = self._memory.get(appid)
+        if known and (known.token == rejected or self._clock() >= known.expires_at):
+            del self._memory[appid]
+            return None
+        return known
 
     def _wait_for(self, appid: str, rejected: str | None) -> str:
         """Find the token that all environments share, or make it; look again until it is there."""
@@ -220,7 +226,7 @@ class AccessTokens:
             left = self._time_left(began)
             if left <= 0:
                 raise AuthError(WECHAT_UNAVAILABLE, "No access_token came in time: try again.")
-            self._sleep(min(left, pause * random.uniform(0.5, 1)))  # noqa: S311  no secret
+            self._pause(min(left, pause))
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     def _look(self, appid: str, rejected: str | None) -> tuple[str, _Item]:
@@ -237,6 +243,10 @@ class AccessTokens:
                 invocation.log_fault(_fault(error))
         usable = item.usable(self._clock(), rejected)
         return (self._remember(appid, item) if usable else ""), item
+
+    def _pause(self, seconds: float) -> None:
+        """Sleep that long at most, and not in step with others."""
+        self._sleep(seconds * _random.uniform(0.5, 1))
 
     def _time_left(self, began: float) -> float:
         """Return how many seconds a worker that began to look then may still wait."""
@@ -268,10 +278,12 @@ class AccessTokens:
             life=issued.expires_in,
         )
         try:
-            written = self._write(appid, owner, renewed, same=issued.token == item.token)
+            shared = self._write(appid, owner, renewed, same=issued.token == item.token)
         except AwsError:
             return self._remember(appid, renewed, shared=False)
-        return self._remember(appid, renewed) if written else self._theirs(appid, rejected)
+        if shared and renewed.usable(self._clock()):
+            return self._remember(appid, renewed)
+        return self._theirs(appid, rejected)
 
     def _theirs(self, appid: str, rejected: str | None) -> str:
         """Use what others renewed while we were away past our lease; empty if it is not there."""
@@ -348,7 +360,7 @@ class AccessTokens:
         if shared:
             renew_at = item.renew_at(REQUEST_WINDOW)
             spread = (item.token_expires_at - renew_at) * _SPREAD
-            look_at = max(look_at, renew_at + random.uniform(0, spread))  # noqa: S311
+            look_at = max(look_at, renew_at + _random.uniform(0, spread))
         self._memory[appid] = _Remembered(item.token, item.token_expires_at, look_at)
         return item.token
 
@@ -429,7 +441,7 @@ class AccessTokens:
             appid,
             owner,
             "SET sealed = :sealed, token_expires_at = :dies, life = :life, expires_at = :ttl, "
-            "renew_from = :from, lease_until = :free REMOVE lease_owner",
+            "renew_from = :from, lease_until = :free, version = version + :one REMOVE lease_owner",
             {
                 ":sealed": {"B": sealed},
                 ":dies": {"N": f"{dies:.3f}"},
@@ -437,6 +449,7 @@ class AccessTokens:
                 ":ttl": {"N": str(int(dies) + _KEEP_ITEM)},
                 ":from": {"N": f"{renew_from:.3f}"},
                 ":free": {"N": "0"},
+                ":one": {"N": "1"},  # who read the item before must read it again
             },
         )
 
@@ -461,20 +474,29 @@ class AccessTokens:
             return True  # it runs out by itself
 
     def _update_as_owner(self, appid: str, owner: str, update: str, values: dict[str, Any]) -> bool:
-        """Update the item if the lease is still ours, and tell whether it was."""
-        try:
-            self._dynamodb().update_item(
-                TableName=self._table,
-                Key={"appid": {"S": appid}},
-                UpdateExpression=update,
-                ConditionExpression="lease_owner = :owner",
-                ExpressionAttributeValues={":owner": {"S": owner}, **values},
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-                return False
-            raise
-        return True
+        """Update the item if the lease is still ours, and tell whether it was.
+
+        Where a crowd that has just tried for the lease has used up the item's writes, try on: it
+        now reads that the lease is taken, and waits for what we write.
+        """
+        began = self._clock()
+        while True:
+            try:
+                self._dynamodb().update_item(
+                    TableName=self._table,
+                    Key={"appid": {"S": appid}},
+                    UpdateExpression=update,
+                    ConditionExpression="lease_owner = :owner",
+                    ExpressionAttributeValues={":owner": {"S": owner}, **values},
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+                    return False
+                if not is_throttled(error) or self._time_left(began) <= 0:
+                    raise
+            else:
+                return True
+            self._pause(_LONGEST_PAUSE)
 
     def _failure(self, errcode: int) -> AuthError:
         """Say of a renewal that somebody else tried what it ended in."""
@@ -493,4 +515,4 @@ def _fault(error: Exception) -> AuthError:
 
 def _soon() -> float:
     """Return the seconds until another look at the table; never the same for a whole crowd."""
-    return LOOK_AGAIN * random.uniform(0.5, 1)  # noqa: S311
+    return LOOK_AGAIN * _random.uniform(0.5, 1)

@@ -220,6 +220,12 @@ ERRCODES_OF_CALL: dict[tuple[str, int], Errcode] = {
     ("getStableAccessToken", 40001): _SECRET,
     ("getAccessToken", 40001): _SECRET,
     ("code2Session", 40001): _SECRET,
+    ("code2Session", 40003): _OUR_BUG,
+    ("checkEncryptedData", 48001): Errcode(
+        MISCONFIGURED,
+        "the app may not use checkEncryptedData: see the console, or deploy with "
+        "CheckEncryptedData=false, which gives up the proof that WeChat made a phone number",
+    ),
     ("getPhoneNumber", 40029): Errcode(PHONE_CODE_REJECTED),
     ("getPhoneNumber", 40163): Errcode(PHONE_CODE_REJECTED),
 }

@@ -20,6 +20,8 @@ logger = Logger()
 
 _RESERVE = 0.7
 """Seconds kept back for the answer itself, so that Lambda's time-out never speaks for us."""
+_FAULTS = {"wechat_unavailable": "WeChatFaults", "storage_unavailable": "StorageFaults"}
+"""The metric of a fault that is not the operator's, by the problem's code."""
 
 
 class LambdaContext(Protocol):
@@ -116,6 +118,8 @@ def log_fault(error: AuthError) -> None:
         count("OperatorFaults")
         logger.error("operator fault", extra={**fields, "remedy": error.remedy})
     else:
+        if metric := _FAULTS.get(error.problem.code):
+            count(metric)
         logger.warning("fault", extra=fields)
 
 

@@ -35,6 +35,9 @@ from wechat_auth.wechat import PhoneNumber
 from wechat_auth.with_access_token import with_access_token
 from wechat_crypto import UnsealError
 
+# The system's, since environments that wake from one snapshot (SnapStart) would share a seed.
+_random = random.SystemRandom()
+
 KEPT = 300
 """Seconds an answer is kept: as long as the code itself would have lived."""
 _PURPOSE = "phone_exchange"
@@ -73,7 +76,7 @@ def exchange_phone_code(
                 raise AuthError(
                     WECHAT_UNAVAILABLE, "This code is being exchanged by another request."
                 ) from None
-            sleep(min(left, random.uniform(0.05, 0.25)))  # noqa: S311  spread, not a secret
+            sleep(min(left, _random.uniform(0.05, 0.25)))
         except (IdempotencyPersistenceLayerError, IdempotencyInconsistentStateError) as error:
             if attempt.number:
                 return attempt.number  # exchanged and paid for, even if it could not be kept

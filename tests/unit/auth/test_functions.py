@@ -1,6 +1,8 @@
 """The house rules that a reader can count on: small handlers, imports that point one way."""
 
 import ast
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,3 +114,39 @@ def test_only_settings_reads_the_environment() -> None:
 @pytest.mark.parametrize("path", [*HANDLERS, *CRYPTO, *AUTH], ids=shown)
 def test_nothing_deployed_knows_that_tests_or_a_local_run_exist(path: Path) -> None:
     assert packages(path).isdisjoint({"infra", "tests", "moto", "pytest", "boto3_stubs"})
+
+
+def test_loading_the_functions_makes_nothing_that_a_snapshot_must_not_keep() -> None:
+    # SnapStart: many wake from one. No client, connection, secret or token before that.
+    program = """
+import runpy, sys
+kept = []
+sys.addaudithook(lambda event, args: kept.append(event) if event == "socket.connect" else None)
+for path in sys.argv[1:]:
+    runpy.run_path(path)
+for module in list(sys.modules.values()):
+    if module.__name__.startswith("wechat_auth"):
+        for name, value in vars(module).items():
+            if hasattr(value, "cache_info") and value.cache_info().currsize:
+                kept.append(f"{module.__name__}.{name}")
+print(kept)
+"""
+    layers = [str(ROOT / "layers/crypto"), str(ROOT / "layers/auth")]
+    loaded = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", program, *map(str, HANDLERS)],
+        env={"PYTHONPATH": os.pathsep.join(layers)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert loaded.stdout == "[]\n"
+
+
+def test_chance_comes_from_the_system_where_a_snapshot_would_copy_a_seed() -> None:
+    attributes = {
+        ast.unparse(node)
+        for path in AUTH
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.Attribute)
+    }
+    assert {name for name in attributes if name.startswith("random.")} == {"random.SystemRandom"}

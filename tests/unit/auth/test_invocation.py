@@ -166,12 +166,14 @@ def test_wechat_being_gone_is_a_warning_with_its_reason(log: Lines, metrics: Lin
     assert (line["level"], line["message"]) == ("WARNING", "fault")
     assert (line["call"], line["reason"]) == ("code2Session", "ReadTimeoutError")
     assert "remedy" not in line
-    assert metrics() == []
+    assert [values(each) for each in metrics()] == [{"WeChatFaults": ([1.0], "Count")}]
 
 
-def test_any_other_fault_is_a_warning(log: Lines) -> None:
-    invocation.log_fault(AuthError(UNAVAILABLE))
+def test_any_other_fault_is_a_warning(log: Lines, metrics: Lines) -> None:
+    with invocation.serving(Context()):
+        invocation.log_fault(AuthError(UNAVAILABLE))
 
     (line,) = log()
     assert (line["level"], line["code"]) == ("WARNING", "storage_unavailable")
     assert "call" not in line
+    assert [values(each) for each in metrics()] == [{"StorageFaults": ([1.0], "Count")}]
