@@ -1,17 +1,19 @@
-"""`python -m infra.docs`: write the generated tables into the READMEs.
+"""`python -m infra.docs`: write the generated tables into the READMEs and the guides.
 
-A table stands between `<!-- name -->` and `<!-- /name -->`. A test holds the READMEs against what
+A table stands between `<!-- name -->` and `<!-- /name -->`. A test holds the files against what
 this writes, so that the documentation cannot say anything else than the code.
 """
 
 from pathlib import Path
 from typing import Final
 
+from infra import cost
 from infra.local.template import read_document
 from wechat_auth.errors import ERRCODES, ERRCODES_OF_CALL, PROBLEMS, Errcode, Problem
 
 ROOT: Final = Path(__file__).parents[1]
 READMES: Final = (ROOT / "README.md", ROOT / "README.zh-CN.md")
+COST: Final = (ROOT / "docs/cost.md", ROOT / "docs/cost.zh-CN.md")
 
 
 def errors_table(*, chinese: bool) -> str:
@@ -36,7 +38,9 @@ def remedies_table(*, chinese: bool) -> str:
         if meaning.remedy:
             by_remedy.setdefault(meaning.remedy, []).append(name)
     head = (
-        "| WeChat errcode | `remedy` |" if not chinese else "| 微信 errcode | `remedy`（日志原文） |"
+        "| WeChat errcode | `remedy` |"
+        if not chinese
+        else "| 微信 errcode | `remedy`（日志原文） |"
     )
     rows = [f"| {', '.join(names)} | {remedy} |" for remedy, names in by_remedy.items()]
     return "\n".join([head, "|---|---|", *rows])
@@ -66,11 +70,33 @@ def render(text: str, *, chinese: bool) -> str:
     Raises:
         ValueError: A table's place is missing, or a parameter has no Chinese description.
     """
-    tables = {
-        "errors": errors_table(chinese=chinese),
-        "remedies": remedies_table(chinese=chinese),
-        "settings": settings_table(chinese=chinese),
-    }
+    return _fill(
+        text,
+        {
+            "errors": errors_table(chinese=chinese),
+            "remedies": remedies_table(chinese=chinese),
+            "settings": settings_table(chinese=chinese),
+        },
+    )
+
+
+def render_cost(text: str, *, chinese: bool) -> str:
+    """Return the text of docs/cost.md with its tables as they should be.
+
+    Raises:
+        ValueError: A table's place is missing.
+    """
+    return _fill(
+        text,
+        {
+            "prices": cost.prices_table(chinese=chinese),
+            "load": cost.load_table(chinese=chinese),
+            "cost": cost.cost_table(chinese=chinese),
+        },
+    )
+
+
+def _fill(text: str, tables: dict[str, str]) -> str:
     for name, table in tables.items():
         start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
         if text.count(start) != 1 or text.count(end) != 1:
@@ -81,11 +107,12 @@ def render(text: str, *, chinese: bool) -> str:
 
 
 def main() -> None:
-    """Rewrite the READMEs."""
-    for readme in READMES:
-        text = readme.read_text(encoding="utf-8")
-        chinese = readme.name.endswith(".zh-CN.md")
-        readme.write_text(render(text, chinese=chinese), encoding="utf-8")
+    """Rewrite the READMEs and the guides."""
+    for paths, renderer in ((READMES, render), (COST, render_cost)):
+        for path in paths:
+            text = path.read_text(encoding="utf-8")
+            chinese = path.name.endswith(".zh-CN.md")
+            path.write_text(renderer(text, chinese=chinese), encoding="utf-8")
 
 
 def _all_errcodes() -> list[tuple[str, Errcode]]:
@@ -101,7 +128,7 @@ def _errcodes_of(problem: Problem) -> str:
 
 
 def _code(value: object) -> str:
-    return "–" if value is None else f"`{value}`"
+    return "–" if value in (None, "") else f"`{value}`"
 
 
 SETTINGS_ZH: Final[dict[str, str]] = {
@@ -118,10 +145,19 @@ SETTINGS_ZH: Final[dict[str, str]] = {
     "PhoneRate": "POST /phone 每秒请求数上限（所有客户端合计），超过返回 429。",
     "DecryptRate": "POST /decrypt 每秒请求数上限（所有客户端合计），超过返回 429。",
     "SessionRate": "GET 与 DELETE /session 各自的每秒请求数上限（所有客户端合计）。",
-    "Architecture": "函数与层的处理器架构。arm64 便宜约五分之一。",
+    "Architecture": "函数的处理器架构。arm64 便宜约五分之一。",
     "FunctionMemory": "每个函数的内存（MB）；CPU 份额随之增长。",
     "LogLevel": "函数写入的最低日志级别。",
     "LogRetentionDays": "日志保留天数。",
+    "SnapStart": "冷启动是否从快照恢复（SnapStart）。每个版本收少量费用；中国大陆区域没有。",
+    "CanaryDeployment": "新代码是否先承接十分之一的请求十分钟，期间出错则自动回滚。",
+    "Monitoring": "是否创建告警与仪表盘。",
+    "AlarmTopicArn": "告警发往的 SNS 主题 ARN；留空则只在控制台显示。",
+    "FixedAddresses": "调用微信时使用的固定出口 IP 个数（用于微信 IP 白名单）：0（不固定）、1，或 2"
+    "（一个可用区故障时仍可用）。每个都需要一个 NAT 网关。",
+    "CustomDomainName": "在微信后台登记的 API 域名，如 api.example.com。",
+    "CertificateArn": "CustomDomainName 的 ACM 证书 ARN，须与堆栈同区域。",
+    "CodeSha256": "不要手动设置：`make deploy` 会把代码与设置的哈希写在它的位置。",
 }
 
 

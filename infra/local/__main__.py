@@ -1,7 +1,8 @@
 """`python -m infra.local`: the whole stack on one machine, until Ctrl-C.
 
-PORT chooses the port of the API (3000; the next two are used too), VERBOSE=1 shows what the
-functions log, which goes to a file otherwise.
+PORT chooses the port of the API (3000; the next two are used too), LISTEN the address of it all
+(127.0.0.1; "docker" for the one that containers reach), VERBOSE=1 shows what the functions log,
+which goes to a file otherwise.
 """
 
 import json
@@ -30,6 +31,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     # Only now: it takes a second, in which Ctrl-C has to end things cleanly, too.
+    from infra.local.docker import DockerMissingError, host_for_containers  # noqa: PLC0415
     from infra.local.stack import PortTakenError, Stack  # noqa: PLC0415
 
     def on_request(served: "Served") -> None:
@@ -42,8 +44,13 @@ def main() -> int:
     with ExitStack() as until_the_end:
         log = until_the_end.enter_context(_function_log())
         try:
-            stack = until_the_end.enter_context(Stack.start(port=int(port), on_request=on_request))
-        except PortTakenError as error:
+            host = os.environ.get("LISTEN") or "127.0.0.1"
+            if host == "docker":
+                host = host_for_containers()
+            stack = until_the_end.enter_context(
+                Stack.start(port=int(port), host=host, on_request=on_request)
+            )
+        except (PortTakenError, DockerMissingError) as error:
             print(error, file=sys.stderr)
             return 1
         print(_welcome(stack, log), file=terminal, flush=True)

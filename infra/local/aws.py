@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def serve(port: int = 0) -> Iterator[str]:
-    """Run the embedded AWS on 127.0.0.1 (0: a free port) and give its URL.
+def serve(port: int = 0, host: str = "127.0.0.1") -> Iterator[str]:
+    """Run the embedded AWS (port 0: a free one) and give its URL.
 
     What it holds belongs to the process, as moto keeps it: see `resources`.
     """
@@ -28,7 +28,7 @@ def serve(port: int = 0) -> Iterator[str]:
     log = logging.getLogger("werkzeug")
     level = log.level
     log.setLevel(logging.WARNING)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    server = ThreadedMotoServer(ip_address=host, port=port, verbose=False)
     server.start()
     try:
         yield "http://{}:{}".format(*server.get_host_and_port())

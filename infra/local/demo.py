@@ -21,6 +21,8 @@ from infra.local.stack import Stack
 
 NUMBER: Final = "13800138000"
 Document = dict[str, Any]
+Serve = Callable[[], AbstractContextManager[tuple[str, str]]]
+"""Starts something that serves; gives the addresses of the API and of the simulated WeChat."""
 
 
 class StepError(Exception):
@@ -257,13 +259,15 @@ def expect_problem(answer: Answer, status: int, code: str, action: str) -> Answe
     return answer
 
 
-def main(start: Callable[[], AbstractContextManager[Stack]] = Stack.start) -> int:
-    """Walk the journey, through a stack that `start` gives, and return the exit code."""
+def main(serve: Serve | None = None) -> int:
+    """Walk the journey, through what `serve` starts, and return the exit code."""
     terminal = sys.stdout
     started = time.perf_counter()
     # What the functions log is theirs; the table is ours.
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
-        passed, failure = _walk(start, lambda line: print(line, file=terminal, flush=True))
+        passed, failure = _walk(
+            serve or _serve, lambda line: print(line, file=terminal, flush=True)
+        )
     seconds = time.perf_counter() - started
     print(f"\n{passed} of {len(STEPS)} steps as they should be, {seconds:.1f} s")
     if failure:
@@ -271,11 +275,9 @@ def main(start: Callable[[], AbstractContextManager[Stack]] = Stack.start) -> in
     return 1 if failure else 0
 
 
-def _walk(
-    start: Callable[[], AbstractContextManager[Stack]], show: Callable[[str], None]
-) -> tuple[int, str]:
+def _walk(serve: Serve, show: Callable[[str], None]) -> tuple[int, str]:
     """Take the steps up to the first that fails; return how many passed, and what went wrong."""
-    with _stack(start) as (api_url, wechat_url):
+    with serve() as (api_url, wechat_url):
         walk = Walk(api_url, wechat_url)
         show(f"API {api_url}   simulated WeChat {wechat_url}\n")
         show(f"{'':2}  {'asked':<52}  {'answered':<72}  {'ms':>5}")
@@ -296,12 +298,12 @@ def _walk(
 
 
 @contextmanager
-def _stack(start: Callable[[], AbstractContextManager[Stack]]) -> Iterator[tuple[str, str]]:
-    """Yield the addresses of the API and of the simulated WeChat."""
+def _serve() -> Iterator[tuple[str, str]]:
+    """Serve, or find, what the environment says."""
     if "API_URL" in os.environ:
         yield os.environ["API_URL"].rstrip("/"), os.environ["WECHAT_URL"].rstrip("/")
     else:
-        with start() as stack:
+        with Stack.start() as stack:
             yield stack.url, stack.wechat_url
 
 

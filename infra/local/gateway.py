@@ -53,7 +53,7 @@ class Served:
 
 
 class Gateway:
-    """The HTTP API of an application on 127.0.0.1; a context manager that serves.
+    """The HTTP API of an application; a context manager that serves.
 
     Attributes:
         url: where it listens, such as "http://127.0.0.1:3000".
@@ -65,6 +65,7 @@ class Gateway:
         functions: Functions,
         *,
         port: int = 0,
+        host: str = "127.0.0.1",
         on_request: Callable[[Served], None] | None = None,
     ) -> None:
         """Bind the port, 0 for a free one. `on_request` is called after each answer."""
@@ -72,9 +73,9 @@ class Gateway:
         self._authorizers = application.authorizers
         self._functions = functions
         self._on_request = on_request
-        self._server = make_server("127.0.0.1", port, self, threaded=True, request_handler=_Quiet)
+        self._server = make_server(host, port, self, threaded=True, request_handler=_Quiet)
         self._thread = threading.Thread(target=self._server.serve_forever, name="gateway")
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = f"http://{host}:{self._server.server_port}"
 
     def __enter__(self) -> Self:
         """Start to serve."""

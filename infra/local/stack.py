@@ -1,5 +1,6 @@
 """The whole stack on one machine: API, functions, embedded AWS and simulated WeChat."""
 
+import errno
 import json
 import os
 import secrets
@@ -51,6 +52,7 @@ class Stack:
         cls,
         *,
         port: int = 0,
+        host: str = "127.0.0.1",
         parameters: Mapping[str, str] | None = None,
         wechat: SimulatedWeChat | None = None,
         on_request: Callable[[Served], None] | None = None,
@@ -62,6 +64,7 @@ class Stack:
         Args:
             port: of the API; the simulated WeChat takes the next one, AWS the one after. 0: free
                 ports.
+            host: the address that all three listen on.
             parameters: values of template parameters other than their defaults.
             wechat: a world to use instead of one with a single mini-program.
             on_request: called with each request that was answered, from the thread that did.
@@ -74,7 +77,7 @@ class Stack:
             RuntimeError: this process runs a stack already.
         """
         ports = (port, port + 1, port + 2) if port else (0, 0, 0)
-        for taken in filter(_is_taken, filter(None, ports)):
+        for taken in (each for each in ports if each and _is_taken(host, each)):
             raise PortTakenError(
                 f"port {taken} is in use: stop what listens there, or choose another three with "
                 f"PORT={port + 100} (that one and the next two are needed)"
@@ -84,20 +87,20 @@ class Stack:
         with ExitStack() as stack:
             stack.callback(_one_at_a_time.release)
             world = wechat or SimulatedWeChat([App(APPID, secrets.token_hex(16), cloud=True)])
-            wechat_url = stack.enter_context(world.serve(port=ports[1])).url
-            aws_url = stack.enter_context(aws.serve(ports[2]))
+            wechat_url = stack.enter_context(world.serve(port=ports[1], host=host)).url
+            aws_url = stack.enter_context(aws.serve(ports[2], host))
             appids = [app.appid for app in world.apps]
             application = read_template(
                 template,
                 {"WeChatAppIds": ",".join(appids), "WeChatBaseUrls": wechat_url}
                 | dict(parameters or {}),
             )
-            stack.enter_context(_environment(application, aws_url))
+            stack.enter_context(_environment(application, aws_url, host))
             app_secrets = json.dumps({app.appid: app.secret for app in world.apps})
             stack.enter_context(aws.resources(application, aws_url, {"AppSecrets": app_secrets}))
             running = stack.enter_context(functions(application))
             gateway = stack.enter_context(
-                Gateway(application, running, port=ports[0], on_request=on_request)
+                Gateway(application, running, port=ports[0], host=host, on_request=on_request)
             )
             yield cls(gateway.url, world, wechat_url, aws_url, appids[0], application, running)
 
@@ -113,19 +116,21 @@ class Stack:
 _one_at_a_time = threading.Lock()
 
 
-def _is_taken(port: int) -> bool:
+def _is_taken(host: str, port: int) -> bool:
     with socket.socket() as probe:
         if os.name != "nt":  # there, it would let two processes share a port
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return True
+            raise PortTakenError(f"cannot listen on {host}:{port}: {error.strerror}") from None
     return False
 
 
 @contextmanager
-def _environment(application: Application, aws_url: str) -> Iterator[None]:
+def _environment(application: Application, aws_url: str, host: str) -> Iterator[None]:
     """Set what Lambda and the template would set; nothing of the developer's AWS set-up counts."""
     before = dict(os.environ)
     for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -137,8 +142,8 @@ def _environment(application: Application, aws_url: str) -> Iterator[None]:
         "AWS_DEFAULT_REGION": REGION,
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "NO_PROXY": "127.0.0.1",
-        "no_proxy": "127.0.0.1",
+        "NO_PROXY": host,
+        "no_proxy": host,
     }
     try:
         yield

@@ -274,6 +274,7 @@ class _Resolver:
         properties = resource.get("Properties", {})
         if resource["Type"] == "AWS::Serverless::Function":
             properties = _merge(self.globals.get("Function", {}), properties)
+            properties = {k: v for k, v in properties.items() if k not in _ONLY_DEPLOYED}
         resolved: dict[str, Any] = self.resolve(properties, f"Resources.{logical_id}")
         return resolved
 
@@ -364,6 +365,8 @@ class _Resolver:
     def reference(self, name: str, where: str) -> Any:
         if name in self.references:
             return self.references[name]
+        if name.endswith(".Alias"):  # here an alias serves what is there, as its function does
+            return self.attribute([name.removesuffix(".Alias"), "Arn"], where)
         if name not in self.resources:
             raise TemplateError(f"{where}: there is no parameter or resource {name}")
         kind: str = self.resources[name]["Type"]
@@ -405,6 +408,9 @@ class _Resolver:
         left, right = self.resolve(value, where)
         return str(left) == str(right)
 
+
+# What says how a function is brought to AWS, not what it is.
+_ONLY_DEPLOYED = frozenset({"DeploymentPreference", "SnapStart", "VpcConfig"})
 
 _SERVICES = ("Serverless", "DynamoDB", "SecretsManager")
 

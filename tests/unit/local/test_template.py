@@ -43,7 +43,7 @@ Resources:
         DefaultAuthorizer: Guard
         Authorizers:
           Guard:
-            FunctionArn: !GetAtt GuardFunction.Arn
+            FunctionArn: !Ref GuardFunction.Alias
             AuthorizerPayloadFormatVersion: "2.0"
             EnableSimpleResponses: true
             Identity: {Headers: [Authorization]}
@@ -58,6 +58,8 @@ Resources:
       Timeout: 7
       MemorySize: 1024
       Layers: [!Ref Extra]
+      VpcConfig: !If [Fancy, !ImportValue Network, !ImportValue OtherNetwork]
+      DeploymentPreference: {Alarms: [!Ref AnAlarmThatIsNotHere]}
       Environment: {Variables: {ARN: !Sub "${HelloFunction.Arn}", OWNER: !Ref AWS::NoValue}}
       Events:
         Open:
@@ -121,6 +123,20 @@ def test_a_function_has_its_own_settings_over_the_globals(write: Write) -> None:
     assert hello.handler == "app.handler"
     assert (hello.timeout, hello.memory) == (7, 1024)
     assert hello.layers == (path.parent / "layers/shared", path.parent / "layers/extra")
+
+
+def test_an_alias_is_here_what_its_function_is(write: Write) -> None:
+    application = read_template(write(TEMPLATE), {"Owner": "me"})
+    assert application.authorizers["Guard"].function == "guard"
+    with pytest.raises(TemplateError, match="GetAtt Nobody.Arn is not simulated"):
+        read_template(
+            write(TEMPLATE.replace("GuardFunction.Alias", "Nobody.Alias")), {"Owner": "me"}
+        )
+
+
+def test_how_a_function_is_brought_to_aws_is_not_looked_at(write: Write) -> None:
+    assert "OtherNetwork" in TEMPLATE
+    assert read_template(write(TEMPLATE), {"Owner": "me"}).functions["hello"].timeout == 7
 
 
 def test_environment_variables_are_resolved_to_text(write: Write) -> None:

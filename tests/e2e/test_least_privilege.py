@@ -1,0 +1,144 @@
+"""What the functions ask of AWS, on every path there is, is what their roles allow: all of it."""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import pytest
+import time_machine
+
+from infra.local.stack import TEMPLATE
+from infra.local.template import Application, read_document
+from infra.local.wechat import Fault
+from tests.api import Answer, Api, legacy
+from tests.backend import Backend
+from wechat_auth import aws
+
+Call = tuple[str, str, str]
+"""Function, action, and the logical id of the table or secret."""
+NOT_OF_THE_CODE = {"logs", "sqs"}
+"""What Lambda itself does with a function's role."""
+
+
+@pytest.fixture
+def calls(backend: Backend) -> Iterator[set[Call]]:
+    """What the functions have asked of AWS; each runs in a thread of its name."""
+    names = logical_ids(backend.stack.application)
+    seen: set[Call] = set()
+
+    def on_call(params: dict[str, Any], event_name: str, **_: object) -> None:
+        function = threading.current_thread().name
+        if function.startswith("function-"):
+            service, operation = event_name.replace("-", "").split(".")[1:]
+            given = params.get("TableName") or params.get("SecretId")
+            name = names[str(given or next(iter(params["RequestItems"])))]
+            seen.add((function.removeprefix("function-"), f"{service}:{operation}", name))
+
+    hook = cast("Callable[..., None]", on_call)
+    clients = (aws.dynamodb(), aws.secrets_manager())
+    for client in clients:
+        client.meta.events.register("provide-client-params", hook)
+    yield seen
+    for client in clients:
+        client.meta.events.unregister("provide-client-params", hook)
+
+
+def test_every_call_is_allowed_and_every_permission_is_used(
+    backend: Backend, calls: set[Call], clock: time_machine.Traveller
+) -> None:
+    api = ColdApi(backend)
+    for path in (login, phone_number, open_data, session, schedule, authorizer):
+        path(backend, api, clock)
+    assert calls == allowed(backend.stack.application)
+
+
+class ColdApi(Api):
+    """Each request meets a new execution environment, since that alone makes every call."""
+
+    def __init__(self, backend: Backend) -> None:
+        super().__init__(backend.stack.url)
+        self._backend = backend
+
+    def request(self, *args: Any, **kwargs: Any) -> Answer:
+        self._backend.cold_start()
+        return super().request(*args, **kwargs)
+
+
+def login(backend: Backend, api: Api, _: time_machine.Traveller) -> None:
+    api.logged_in(backend.wechat.phone())
+
+
+def phone_number(backend: Backend, api: Api, _: time_machine.Traveller) -> None:
+    person = backend.wechat.phone()
+    token = api.logged_in(person)
+    code = person.tap_phone_number().code
+    assert api.phone(code, token=token).status == 200
+    assert api.phone(code, token=token).status == 200
+    assert api.phone("f" * 64).problem[1] == "phone_code_rejected"
+
+
+def open_data(backend: Backend, api: Api, clock: time_machine.Traveller) -> None:
+    person = backend.wechat.phone()
+    token = api.logged_in(person)
+    for _ in range(6):  # so that the first session is none of the newest
+        clock.shift(1)
+        api.logged_in(person)
+    backend.clear("AccessTokens")
+    assert api.decrypt(token=token, **legacy(person.tap_phone_number())).status == 200
+    assert api.decrypt(token=token, encryptedData="A" * 64, iv="A" * 22 + "==").status == 422
+    tap = legacy(person.tap_phone_number())
+    assert api.decrypt(code=person.login(), **tap).status == 200
+
+
+def session(backend: Backend, api: Api, _: time_machine.Traveller) -> None:
+    person = backend.wechat.phone()
+    assert api.logout(api.logged_in(person)).status == 204
+    token = api.logged_in(person)
+    assert api.session(token, "?verify=true").status == 200
+    backend.wechat.faults.add(Fault(endpoint="resetUserSessionKey", kind="errcode", errcode=40001))
+    assert api.logout(token, "?all=true").status == 204
+    backend.wechat.faults.clear()
+
+
+def schedule(backend: Backend, _: Api, clock: time_machine.Traveller) -> None:
+    clock.shift(7000)
+    backend.cold_start()
+    outcome = backend.stack.invoke("refresh_access_token", {})
+    assert outcome == {backend.stack.appid: "renewed"}
+
+
+def authorizer(backend: Backend, api: Api, _: time_machine.Traveller) -> None:
+    token = api.logged_in(backend.wechat.phone())
+    backend.cold_start()
+    event = {"headers": {"authorization": f"Bearer {token}"}}
+    assert backend.stack.invoke("authorizer", event)["isAuthorized"] is True
+
+
+def allowed(application: Application) -> set[Call]:
+    """Return what the template's roles allow the code of their functions."""
+    roles = read_document(TEMPLATE)["Resources"]
+    return {
+        (function.name, action, logical_id(resource))
+        for function in application.functions.values()
+        for policy in roles[function.logical_id.replace("Function", "Role")]["Properties"][
+            "Policies"
+        ]
+        for statement in policy["PolicyDocument"]["Statement"]
+        for action in as_list(statement["Action"])
+        for resource in as_list(statement["Resource"])
+        if action.partition(":")[0] not in NOT_OF_THE_CODE
+    }
+
+
+def logical_ids(application: Application) -> dict[str, str]:
+    tables = {table.name: table.logical_id for table in application.tables}
+    return tables | {secret.name: secret.logical_id for secret in application.secrets}
+
+
+def logical_id(resource: dict[str, Any]) -> str:
+    (value,) = resource.values()
+    return str(value[0] if isinstance(value, list) else value)
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

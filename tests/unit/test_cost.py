@@ -1,0 +1,85 @@
+"""docs/cost.md says what infra/cost.py computes, and that is what its own arithmetic comes to."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from infra import cost, docs
+from infra.local.template import read_document
+from tests.transform import TEMPLATES, of_type
+from tests.unit.test_template_policies import ALLOWED
+
+EMF = re.compile(r'(?:count|measure_ms)\("(\w+)"')
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("path", docs.COST, ids=lambda path: path.name)
+def test_the_tables_are_those_that_the_code_renders(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert docs.render_cost(text, chinese=path == docs.COST[1]) == text, "run: make docs"
+
+
+@pytest.mark.parametrize("calls", cost.LEVELS)
+def test_each_line_is_what_its_arithmetic_comes_to(calls: int) -> None:
+    for line in cost.bill(calls):
+        assert evaluate(line.arithmetic) == pytest.approx(line.usd, abs=1e-6, rel=1e-6), line.name
+
+
+@pytest.mark.parametrize("path", docs.COST, ids=lambda path: path.name)
+def test_each_amount_in_the_documents_is_what_stands_beside_it(path: Path) -> None:
+    table = path.read_text("utf-8").partition("<!-- cost -->")[2].partition("<!-- /cost -->")[0]
+    rows = re.findall(r"^\| ([^*|]+) \| [^|]+ \| ([\d.]+) \| [^|]+ \| (.+) \|$", table, re.M)
+    assert len(rows) == len(cost.bill(1_000_000))
+    for name, amount, arithmetic in rows:
+        assert float(amount) == pytest.approx(evaluate(arithmetic), abs=0.00501), name
+
+
+def test_the_totals_are_those_that_the_text_speaks_of() -> None:
+    assert [round(cost.total(calls)) for calls in cost.LEVELS] == [11, 15, 398]
+    assert [round(cost.wechat(calls), 2) for calls in cost.LEVELS] == [45, 4_500, 450_000]
+    assert cost.fixed_address() == pytest.approx(36.50)
+
+
+def test_the_load_adds_up() -> None:
+    assert sum(route.share for route in cost.LOAD.routes.values()) == pytest.approx(1)
+    assert cost.LOAD.cold.keys() == set(cost.LEVELS)
+
+
+def test_what_is_counted_is_what_the_template_and_the_code_have() -> None:
+    template = read_document(TEMPLATES["template"])
+    observability = read_document(TEMPLATES["observability"])
+    assert alarm_metrics(observability) == cost.ALARM_METRICS
+    assert alarm_metrics(template) == cost.CANARY_ALARM_METRICS
+    assert len(of_type(observability, "AWS::CloudWatch::Dashboard")) == 1
+    assert len(of_type(template, "AWS::SecretsManager::Secret")) == cost.SECRETS
+    assert len(metrics()) == cost.METRICS
+    tables = {f"{name}.Arn" for name in of_type(template, "AWS::DynamoDB::Table")}
+    assert sum(len(tables & granted.keys()) for granted, _ in ALLOWED.values()) == cost.KEY_USERS
+    parameters = template["Parameters"]
+    assert parameters["FunctionMemory"]["Default"] / 1024 == cost.LOAD.memory_gb
+    assert parameters["SessionDays"]["Default"] == cost.LOAD.session_days
+
+
+def metrics() -> set[str]:
+    """Return every metric that the layers count."""
+    sources = (ROOT / "layers/auth/wechat_auth").glob("*.py")
+    code = "".join(path.read_text("utf-8") for path in sources)
+    return set(EMF.findall(code)) | set(re.findall(r'"(\w+Faults)"', code))
+
+
+def alarm_metrics(document: dict[str, object]) -> int:
+    alarms = of_type(document, "AWS::CloudWatch::Alarm").values()
+    return sum(
+        sum("MetricStat" in metric for metric in alarm.get("Metrics", [{"MetricStat": {}}]))
+        for alarm in alarms
+    )
+
+
+def evaluate(arithmetic: str) -> float:
+    """Compute what a line of the bill says, units and all."""
+    text = arithmetic.replace("\u00d7", "*").replace(",", "")
+    text = re.sub(r"([\d.]+) KB", r"(\1 / 1000000)", text)
+    text = re.sub(r"/GB| GB\b| s\b| h\b", "", text)
+    assert re.fullmatch(r"[\d.()+*/ ]+", text), text
+    return float(eval(text))  # noqa: S307  digits and operators only

@@ -1,0 +1,89 @@
+"""The operator's guides: what they name exists, and both languages say the same."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra.local.template import read_document
+from tests.transform import ROOT, TEMPLATES
+
+GUIDES = [ROOT / "docs" / name for name in ("deploy.md", "operate.md", "cost.md")]
+ALL = [*GUIDES, *(path.with_suffix(".zh-CN.md") for path in GUIDES)]
+
+
+def named(path: Path) -> str:
+    return path.name
+
+
+@pytest.mark.parametrize("guide", ALL, ids=named)
+def test_every_link_leads_somewhere(guide: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#:]*)#?([^)]*)\)", guide.read_text("utf-8")):
+        path = (guide.parent / target) if target else guide
+        assert path.exists(), target
+        assert not anchor or anchor in anchors(path), anchor
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=named)
+def test_both_languages_have_the_same_sections_code_and_figures(guide: Path) -> None:
+    english = guide.read_text("utf-8")
+    chinese = guide.with_suffix(".zh-CN.md").read_text("utf-8")
+    assert levels(english) == levels(chinese)
+    assert blocks(english) == blocks(chinese)
+    parameters = read_document(TEMPLATES["template"])["Parameters"]
+    for name in parameters:
+        assert english.count(f"`{name}") == chinese.count(f"`{name}"), name
+
+
+@pytest.mark.parametrize("guide", ALL, ids=named)
+def test_what_stands_in_code_is_a_name_of_the_template(guide: Path) -> None:
+    template = read_document(TEMPLATES["template"])
+    outputs = set(re.findall(r"(?:output|输出) `?([A-Z]\w+)", guide.read_text("utf-8")))
+    assert outputs <= template["Outputs"].keys()
+    set_here = set(re.findall(r"[`\"]([A-Z][A-Za-z]+)=", guide.read_text("utf-8")))
+    assert set_here <= template["Parameters"].keys()
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_the_readme_leads_to_every_guide_of_its_language(readme: str) -> None:
+    text = (ROOT / readme).read_text("utf-8")
+    suffix = readme.removeprefix("README").removesuffix(".md")
+    for guide in GUIDES:
+        assert f"](docs/{guide.stem}{suffix}.md)" in text
+
+
+def test_the_command_that_rotates_the_keys_keeps_those_there_are() -> None:
+    text = (ROOT / "docs/deploy.md").read_text("utf-8")
+    (program,) = re.findall(r"python3 -c '(.*?)' \|", text, re.DOTALL)
+    ring = {"current": "k1", "k1": "a" * 64}
+    for expected in ("k2", "k3"):
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", program],
+            input=json.dumps(ring),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        before, ring = ring, json.loads(done.stdout)
+        assert ring["current"] == expected
+        assert ring == {**before, "current": expected, expected: ring[expected]}
+        assert len(ring[expected]) == 64
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the anchors that GitHub makes of a file's headings."""
+    headings = re.findall(r"^#+ (.*)$", path.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings}
+
+
+def levels(text: str) -> list[int]:
+    return [len(found) for found in re.findall(r"^(#+) ", text, re.MULTILINE)]
+
+
+def blocks(text: str) -> list[str]:
+    """Return the code blocks, without what stands in their holes."""
+    found = re.findall(r"```\w*\n(.*?)```", text, re.DOTALL)
+    return [re.sub(r"<[^>]*>", "<>", block) for block in found]

@@ -1,0 +1,275 @@
+"""Who may do what: every role of the transformed templates, to the last action and resource."""
+
+import json
+from typing import Any
+
+import pytest
+
+from infra.local.template import read_document
+from tests.transform import TEMPLATES, Document, of_type, transformed
+
+LOG = {"logs:CreateLogStream", "logs:PutLogEvents"}
+SECRET = {"secretsmanager:GetSecretValue"}
+ACCESS_TOKEN = {"dynamodb:GetItem", "dynamodb:UpdateItem"}
+NETWORK = {"Egress.Outputs.NetworkInterfacePolicy"}
+
+# By role: what it may do to which resource, and which policies from elsewhere it has.
+ALLOWED: dict[str, tuple[dict[str, set[str]], set[str]]] = {
+    "LoginRole": (
+        {
+            "Sessions.Arn": {"dynamodb:PutItem"},
+            "AppSecrets": SECRET,
+            "KeyRing": SECRET,
+            "LoginLog.Arn": LOG,
+        },
+        NETWORK,
+    ),
+    "PhoneRole": (
+        {
+            "Sessions.Arn": {"dynamodb:GetItem"},
+            "AccessTokens.Arn": ACCESS_TOKEN,
+            "PhoneExchanges.Arn": {
+                "dynamodb:PutItem",
+                "dynamodb:UpdateItem",
+                "dynamodb:DeleteItem",
+            },
+            "AppSecrets": SECRET,
+            "KeyRing": SECRET,
+            "PhoneLog.Arn": LOG,
+        },
+        NETWORK,
+    ),
+    "DecryptRole": (
+        {
+            "Sessions.Arn": {
+                "dynamodb:GetItem",
+                "dynamodb:PutItem",
+                "dynamodb:Query",
+                "dynamodb:UpdateItem",
+            },
+            "AccessTokens.Arn": ACCESS_TOKEN,
+            "AppSecrets": SECRET,
+            "KeyRing": SECRET,
+            "DecryptLog.Arn": LOG,
+        },
+        NETWORK,
+    ),
+    "SessionRole": (
+        {
+            "Sessions.Arn": {
+                "dynamodb:GetItem",
+                "dynamodb:Query",
+                "dynamodb:DeleteItem",
+                "dynamodb:BatchWriteItem",
+            },
+            "AccessTokens.Arn": ACCESS_TOKEN,
+            "AppSecrets": SECRET,
+            "KeyRing": SECRET,
+            "SessionLog.Arn": LOG,
+        },
+        NETWORK,
+    ),
+    "AuthorizerRole": (
+        {
+            "Sessions.Arn": {"dynamodb:GetItem"},
+            "KeyRing": SECRET,
+            "AuthorizerLog.Arn": LOG,
+        },
+        set(),
+    ),
+    "RefreshAccessTokenRole": (
+        {
+            "AccessTokens.Arn": ACCESS_TOKEN,
+            "AppSecrets": SECRET,
+            "KeyRing": SECRET,
+            "RefreshAccessTokenLog.Arn": LOG,
+            "FailedRenewals.Arn": {"sqs:SendMessage"},
+        },
+        NETWORK,
+    ),
+    "RefreshScheduleRole": (
+        {
+            "RefreshAccessTokenFunctionAliaslive": {"lambda:InvokeFunction"},
+            "FailedRenewals.Arn": {"sqs:SendMessage"},
+        },
+        set(),
+    ),
+    "DeploymentRole": (
+        {},
+        {"arn:${AWS::Partition}:iam::aws:policy/service-role/AWSCodeDeployRoleForLambda"},
+    ),
+}
+TRUSTED = {
+    "RefreshScheduleRole": "scheduler.amazonaws.com",
+    "DeploymentRole": "codedeploy.${AWS::Region}.${AWS::URLSuffix}",
+}
+
+
+@pytest.fixture(scope="module")
+def template() -> Document:
+    return transformed()
+
+
+@pytest.fixture(scope="module")
+def roles(template: Document) -> dict[str, Document]:
+    return of_type(template, "AWS::IAM::Role")
+
+
+def test_these_are_all_the_roles_and_policies_there_are(template: Document) -> None:
+    kinds = {resource["Type"] for resource in template["Resources"].values()}
+    assert {kind for kind in kinds if kind.startswith("AWS::IAM::")} == {"AWS::IAM::Role"}
+    assert of_type(template, "AWS::IAM::Role").keys() == ALLOWED.keys()
+
+
+@pytest.mark.parametrize("role", ALLOWED)
+def test_a_role_may_do_this_and_nothing_else(roles: dict[str, Document], role: str) -> None:
+    statements = [
+        statement
+        for policy in roles[role].get("Policies", [])
+        for statement in policy["PolicyDocument"]["Statement"]
+    ]
+    granted: dict[str, set[str]] = {}
+    for statement in statements:
+        assert statement.keys() == {"Effect", "Action", "Resource"}
+        assert statement["Effect"] == "Allow"
+        for resource in as_list(statement["Resource"]):
+            granted.setdefault(name(resource), set()).update(as_list(statement["Action"]))
+    assert granted == ALLOWED[role][0]
+    assert not any("*" in text for text in granted.keys() | set().union(*granted.values()))
+
+
+@pytest.mark.parametrize("role", ALLOWED)
+def test_a_role_has_these_policies_from_elsewhere_and_no_others(
+    roles: dict[str, Document], role: str
+) -> None:
+    policies = roles[role].get("ManagedPolicyArns", [])
+    if isinstance(policies, dict):
+        condition, policies, otherwise = policies["Fn::If"]
+        assert (condition, otherwise) == ("HasFixedAddresses", {"Ref": "AWS::NoValue"})
+    assert {name(policy) for policy in policies} == ALLOWED[role][1]
+
+
+@pytest.mark.parametrize("role", ALLOWED)
+def test_one_service_may_take_a_role(roles: dict[str, Document], role: str) -> None:
+    (statement,) = roles[role]["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Effect"] == "Allow"
+    assert statement["Action"] == "sts:AssumeRole"
+    assert {key: name(value) for key, value in statement["Principal"].items()} == {
+        "Service": TRUSTED.get(role, "lambda.amazonaws.com")
+    }
+
+
+def test_every_function_has_a_role_of_its_own(template: Document) -> None:
+    functions = of_type(template, "AWS::Lambda::Function")
+    assert {key: name(function["Role"]) for key, function in functions.items()} == {
+        key: f"{key.removesuffix('Function')}Role.Arn" for key in functions
+    }
+
+
+def test_functions_in_the_network_may_have_interfaces_but_their_code_may_not() -> None:
+    egress = read_document(TEMPLATES["egress"])
+    (policy,) = of_type(egress, "AWS::IAM::ManagedPolicy").values()
+    allow, deny = policy["PolicyDocument"]["Statement"]
+    assert {key: allow[key] for key in ("Effect", "Resource")} == {
+        "Effect": "Allow",
+        "Resource": "*",
+    }
+    assert set(allow["Action"]) == {
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:CreateNetworkInterface",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "ec2:UnassignPrivateIpAddresses",
+    }
+    assert (deny["Effect"], deny["Action"]) == ("Deny", allow["Action"])
+    assert deny["Condition"]["ArnLike"].keys() == {"lambda:SourceFunctionArn"}
+
+
+def test_the_network_reaches_in_dynamodb_what_functions_may_do_there() -> None:
+    (endpoint,) = of_type(read_document(TEMPLATES["egress"]), "AWS::EC2::VPCEndpoint").values()
+    (statement,) = endpoint["PolicyDocument"]["Statement"]
+    in_network = [tables for tables, policies in ALLOWED.values() if policies == NETWORK]
+    actions = {action for tables in in_network for each in tables.values() for action in each}
+    assert set(statement["Action"]) == {a for a in actions if a.startswith("dynamodb:")}
+
+
+def test_who_may_call_a_function_is_the_api_and_the_schedule(template: Document) -> None:
+    permissions = of_type(template, "AWS::Lambda::Permission")
+    assert {
+        (name(each["FunctionName"]), each["Principal"], each["Action"])
+        for each in permissions.values()
+    } == {
+        (f"{function}FunctionAliaslive", "apigateway.amazonaws.com", "lambda:InvokeFunction")
+        for function in ("Login", "Phone", "Decrypt", "Session", "Authorizer")
+    }
+    assert all("SourceArn" in each for each in permissions.values())
+
+
+# ------------------------------------------------------------------ logs, tables, secrets
+
+
+def test_every_function_and_the_api_log_into_a_group_with_a_retention(template: Document) -> None:
+    groups = of_type(template, "AWS::Logs::LogGroup")
+    names = {name(group["LogGroupName"]) for group in groups.values()}
+    functions = of_type(template, "AWS::Lambda::Function").values()
+    assert names == {"/aws/vendedlogs/${AWS::StackName}/access"} | {
+        f"/aws/lambda/{name(function['FunctionName'])}" for function in functions
+    }
+    for group in groups.values():
+        assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+def test_every_table_is_encrypted_on_demand_and_forgets(template: Document) -> None:
+    tables = of_type(template, "AWS::DynamoDB::Table")
+    assert tables.keys() == {"Sessions", "AccessTokens", "PhoneExchanges"}
+    for table in tables.values():
+        assert table["SSESpecification"] == {"SSEEnabled": True}
+        assert table["BillingMode"] == "PAY_PER_REQUEST"
+        assert table["TimeToLiveSpecification"] == {
+            "AttributeName": "expires_at",
+            "Enabled": True,
+        }
+
+
+def test_the_queue_of_failed_renewals_is_encrypted_and_forgets(template: Document) -> None:
+    assert of_type(template, "AWS::SQS::Queue") == {
+        "FailedRenewals": {"MessageRetentionPeriod": 14 * 86_400, "SqsManagedSseEnabled": True}
+    }
+
+
+def test_no_parameter_can_hold_an_appsecret() -> None:
+    for path in TEMPLATES.values():
+        document = read_document(path)
+        secrets = of_type(document, "AWS::SecretsManager::Secret")
+        for parameter, properties in document.get("Parameters", {}).items():
+            assert "NoEcho" not in properties
+            assert not any(word in parameter.lower() for word in ("secret", "password", "token="))
+            assert json.dumps({"Ref": parameter}) not in json.dumps(secrets)
+    assert of_type(read_document(TEMPLATES["template"]), "AWS::SecretsManager::Secret").keys() == {
+        "AppSecrets",
+        "KeyRing",
+    }
+
+
+def test_an_appsecret_is_not_in_the_template_either(template: Document) -> None:
+    secrets = of_type(template, "AWS::SecretsManager::Secret")
+    assert secrets["AppSecrets"].keys() == {"Description"}
+    assert secrets["KeyRing"].keys() == {"Description", "GenerateSecretString"}
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def name(value: Any) -> str:
+    """Name what a policy points to: a logical id, with the attribute that is taken of it."""
+    match value:
+        case {"Ref": str(logical_id)}:
+            return logical_id
+        case {"Fn::GetAtt": [str(logical_id), str(attribute)]}:
+            return f"{logical_id}.{attribute}"
+        case {"Fn::Sub": str(text)}:
+            return text
+    assert isinstance(value, str), value
+    return value
