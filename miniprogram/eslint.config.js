@@ -1,0 +1,47 @@
+const js = require('@eslint/js')
+
+const style = {
+  'max-len': ['error', { code: 100, ignoreUrls: true }],
+  'no-unused-vars': ['error', { caughtErrorsIgnorePattern: '^_' }],
+  eqeqeq: 'error',
+  'no-var': 'error',
+  'prefer-const': 'error',
+  quotes: ['error', 'single', { avoidEscape: true }],
+  semi: ['error', 'never'],
+}
+const phone = { wx: 'readonly', setTimeout: 'readonly', clearTimeout: 'readonly' }
+const commonJs = { require: 'readonly', module: 'writable' }
+
+module.exports = [
+  { ignores: ['demo/kit/'] },
+  js.configs.recommended,
+  { rules: style },
+  {
+    // Copied into projects that may not translate it: no newer syntax than old phones know.
+    files: ['kit/**/*.js'],
+    languageOptions: {
+      ecmaVersion: 2015, sourceType: 'script', globals: { ...phone, ...commonJs },
+    },
+  },
+  {
+    files: ['demo/**/*.js'],
+    languageOptions: {
+      ecmaVersion: 2018,
+      sourceType: 'script',
+      globals: {
+        ...phone, ...commonJs, App: 'readonly', Component: 'readonly', getApp: 'readonly',
+      },
+    },
+  },
+  {
+    files: ['tests/**/*.js', '*.config.js'],
+    languageOptions: {
+      ecmaVersion: 2022,
+      sourceType: 'commonjs',
+      globals: {
+        ...phone, console: 'readonly', process: 'readonly', Buffer: 'readonly', URL: 'readonly',
+        fetch: 'readonly', queueMicrotask: 'readonly', document: 'readonly', __dirname: 'readonly',
+      },
+    },
+  },
+]

@@ -1,0 +1,159 @@
+/** What to do next; the server's own words. */
+export type Action =
+  /** The same call may succeed now: for a phone number, with the same event. */
+  | 'retry'
+  /** `login()`. */
+  | 'login_again'
+  /** The user taps the phone-number button (again). */
+  | 'authorize_again'
+  /** Try again after `retryAfter` seconds. */
+  | 'wait'
+  /** A bug in the mini-program: see `message`. */
+  | 'fix_request'
+  /** Nothing that the user can do. */
+  | 'contact_support'
+
+/** Errors that arise on the phone. */
+export type LocalCode =
+  | 'offline'
+  | 'timeout'
+  | 'domain_not_registered'
+  | 'address_not_trusted'
+  | 'login_failed'
+  | 'not_logged_in'
+  | 'user_denied'
+  | 'privacy_not_agreed'
+  | 'privacy_not_declared'
+  | 'no_permission'
+  | 'phone_quota_used_up'
+  | 'tap_failed'
+  | 'service_unavailable'
+  | 'unexpected_answer'
+
+/** Errors that the server tells. */
+export type ServerCode =
+  | 'invalid_request'
+  | 'session_invalid'
+  | 'user_blocked'
+  | 'user_restricted'
+  | 'request_too_large'
+  | 'login_code_rejected'
+  | 'phone_code_rejected'
+  | 'undecryptable'
+  | 'too_many_requests'
+  | 'too_many_failures'
+  | 'internal_error'
+  | 'misconfigured'
+  | 'quota_exhausted'
+  | 'storage_unavailable'
+  | 'wechat_unavailable'
+
+/** What every promise here rejects with. `message` is for the developer. */
+export interface AuthError extends Error {
+  name: 'AuthError'
+  /** Stable. Your own APIs may have more of them. */
+  code: LocalCode | ServerCode | (string & {})
+  action: Action
+  /** To show: `wx.showToast({ title: error.title, icon: 'none' })`. */
+  title: string
+  /** HTTP status; 0 if there was no answer. */
+  status: number
+  /** Finds the request in the server's log. */
+  requestId?: string
+  /** WeChat's id of its own failure. */
+  rid?: string
+  /** Seconds to wait. */
+  retryAfter?: number
+  /** What wx gave. */
+  errno?: number
+  errMsg?: string
+}
+
+export interface AuthOptions {
+  /** Where the backend is, such as `https://api.example.com`. */
+  baseUrl: string
+  /** Only where one deployment serves several mini-programs. */
+  appid?: string
+  /** Addresses of your own APIs that `request` may send the session to, too. */
+  apis?: string[]
+  /** Milliseconds that one call may take; 10000. */
+  timeout?: number
+  /** Language of `title`; zh-CN. */
+  language?: 'zh-CN' | 'en'
+  /** A stand-in for wx, for tests and simulations. */
+  wx?: object
+}
+
+export interface Session {
+  /** For what `request` does not do, such as wx.uploadFile: header Authorization, as Bearer. */
+  token: string
+  /** Seconds since 1970. */
+  expiresAt: number
+}
+
+export interface SessionState {
+  /** Seconds since 1970. */
+  expiresAt: number
+  /** Only if asked to verify: whether data encrypted now could be decrypted. */
+  sessionKeyValid?: boolean
+}
+
+export interface PhoneNumber {
+  /** With the country code, if it is a foreign number. */
+  phoneNumber: string
+  purePhoneNumber: string
+  countryCode: string
+}
+
+/** The event of bindgetphonenumber. */
+export interface PhoneNumberEvent {
+  detail: {
+    /** From base library 2.21.2. */
+    code?: string
+    encryptedData?: string
+    iv?: string
+    errMsg?: string
+    errno?: number
+  }
+}
+
+/** Options of wx.request without its callbacks; `url` may be a path of the backend. */
+export interface RequestOptions {
+  url: string
+  method?: 'OPTIONS' | 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE' | 'TRACE' | 'CONNECT'
+  data?: string | object | ArrayBuffer
+  header?: Record<string, string>
+  timeout?: number
+  [more: string]: unknown
+}
+
+export interface Response<Data> {
+  data: Data
+  statusCode: number
+  header: Record<string, string>
+}
+
+export interface Auth {
+  /**
+   * Make sure that there is a session with a live session_key. Call it in onLaunch or onLoad,
+   * never in the callback of a tap; calls at the same time share one login.
+   */
+  login(): Promise<Session>
+  /**
+   * The number behind a tap. The same event may be passed again, after an error whose action is
+   * `retry`: it gives the same number without another consent, for five minutes.
+   */
+  getPhoneNumber(event: PhoneNumberEvent): Promise<PhoneNumber>
+  /** wx.request with the session; rejects unless the status is 2xx. */
+  request<Data = unknown>(options: RequestOptions): Promise<Response<Data>>
+  /** What the server knows of the session, or null if there is none. Never logs in. */
+  checkSession(options?: { verify?: boolean }): Promise<SessionState | null>
+  /**
+   * Forget the session, and have the server end it (`all`: those of this user's other devices
+   * too). Rejects if the server could not be told.
+   */
+  logout(options?: { all?: boolean }): Promise<void>
+}
+
+/** Make one, in app.js, and share it. */
+export function createAuth(options: AuthOptions): Auth
