@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wechat_auth import access_token
-from wechat_auth.access_token import LOOK_AGAIN, RENEWAL_WINDOW, REQUEST_WINDOW
+from wechat_auth.access_token import LOOK_AGAIN, REQUEST_WINDOW
+from wechat_auth.access_token_item import LONGEST_PAUSE, RENEWAL_WINDOW
 
 READ_PRICE, WRITE_PRICE = 0.125 / 1e6, 0.625 / 1e6
 READ_UNITS, WRITE_UNITS = 3000, 1000
@@ -91,7 +92,7 @@ class Crush:
         looks, passed, pause = 1, 0.0, access_token._FIRST_PAUSE
         while passed < self.call:
             looks, passed = looks + 1, passed + pause / 2
-            pause = min(pause * 1.5, access_token._LONGEST_PAUSE)
+            pause = min(pause * 1.5, LONGEST_PAUSE)
         return self.environments * looks
 
     @property
@@ -107,11 +108,11 @@ class Crush:
         as long as the SDK takes to send the losers' once more, and a pause.
         """
         throttled = self.lost_writes + WRITES_A_RENEWAL > WRITE_UNITS
-        held_up = SDK_BACKOFF + access_token._LONGEST_PAUSE if throttled else 0.0
+        held_up = SDK_BACKOFF + LONGEST_PAUSE if throttled else 0.0
         served = self.environments / (2 * READ_UNITS)
         if served > 1:
             served += SDK_BACKOFF
-        return self.call + held_up + access_token._LONGEST_PAUSE + served
+        return self.call + held_up + LONGEST_PAUSE + served
 
     @property
     def cost(self) -> float:

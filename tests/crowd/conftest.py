@@ -1,4 +1,4 @@
-"""The engine, the world and the crowd, once for all tests of this folder."""
+"""The engine, the world and the crowd, once for all tests of this folder, and gone after it."""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tests.crowd.crowd import Crowd, World
 _missing: list[str] = []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def world() -> Iterator[World]:
     """DynamoDB Local and a simulated WeChat; where CI is set, an engine that is missing fails."""
     with ExitStack() as stack:
@@ -26,7 +26,7 @@ def world() -> Iterator[World]:
         yield world
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def crowd(world: World) -> Iterator[Crowd]:
     with Crowd.gather(world) as crowd:
         yield crowd

@@ -244,7 +244,7 @@ class Crowd:
         try:
             crowd = cls(world, members)
             # The engine is a Java program: slow until it has done a thing a few hundred times.
-            for _ in range(3):
+            for _ in range(2):
                 crowd.hire(world.new_app())
                 crowd.all_at_once("get")
             yield crowd

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from infra.local.wechat import Fault
 from tests.crowd.crowd import Crowd, Skew, World, no_skew
 from tests.crowd.worker import Outcome
-from wechat_auth.access_token import FORCED_APART, FORCED_PER_DAY, LEASE, MAX_WAIT
+from wechat_auth.access_token import FORCED_APART, FORCED_PER_DAY
+from wechat_auth.access_token_item import LEASE, MAX_WAIT
 from wechat_auth.settings import TokenMode
 
 ENDPOINT: Mapping[TokenMode, str] = {"stable": "getStableAccessToken", "classic": "getAccessToken"}

@@ -18,7 +18,7 @@ from tests.crowd.arithmetic import (
     table,
 )
 from tests.crowd.crowd import Crowd
-from wechat_auth.access_token import MAX_WAIT
+from wechat_auth.access_token_item import MAX_WAIT
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

@@ -7,8 +7,8 @@ every step the invariants hold, and in the end everybody recovers.
 
 import random
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 from unittest import mock
@@ -30,8 +30,9 @@ from tests.crowd.crowd import World
 from tests.crowd.scenarios import ENDPOINT
 from tests.crowd.stepped import Stepped
 from tests.crowd.worker import APP_SECRET, CountedWeChat, Worker, serving
-from wechat_auth import access_token
-from wechat_auth.access_token import FORCED_APART, LEASE, MAX_WAIT
+from wechat_auth import access_token, access_token_item
+from wechat_auth.access_token import FORCED_APART
+from wechat_auth.access_token_item import LEASE, MAX_WAIT, Item
 from wechat_auth.errors import TOKEN_REFUSED, AuthError, WeChatError
 from wechat_auth.settings import TokenMode
 from wechat_auth.with_access_token import with_access_token
@@ -217,7 +218,8 @@ class AccessTokenMachine(RuleBasedStateMachine):
         wechat_clock = self.world.wechat.clock
         self._patches.enter_context(mock.patch.object(wechat_clock, "now", self._time))
         # Hypothesis seeds this one, so that the same decisions are the same run.
-        self._patches.enter_context(mock.patch.object(access_token, "_random", random))
+        for module in (access_token, access_token_item):
+            self._patches.enter_context(mock.patch.object(module, "_random", random))
         self.environments = [Environment(self, number) for number in range(WORKERS)]
         self.outsider = CountedWeChat([self.world.place.wechat_url])
 
@@ -236,11 +238,8 @@ class AccessTokenMachine(RuleBasedStateMachine):
 
     @rule(number=numbers)
     def asks(self, number: int) -> None:
-        environment = self.environments[number]
-        if environment.doing is None:
-            environment.ask()
-        else:
-            environment.step()
+        if self.environments[number].doing is None:
+            self.environments[number].ask()
 
     @rule(number=numbers, steps=st.integers(1, 4))
     def goes_on(self, number: int, steps: int) -> None:
@@ -250,10 +249,15 @@ class AccessTokenMachine(RuleBasedStateMachine):
 
     @rule(number=numbers)
     def asks_and_is_answered(self, number: int) -> None:
-        environment = self.environments[number]
-        if environment.doing is None:
-            environment.ask()
-        environment.finish()
+        self.asks(number)
+        self.environments[number].finish()
+
+    @rule(number=numbers, steps=st.integers(1, 5))
+    def is_frozen(self, number: int, steps: int) -> None:
+        """It stands still for longer than a lease, wherever it has come to."""
+        self.asks(number)
+        self.goes_on(number, steps)
+        self.now += LEASE + 1
 
     @rule(number=numbers)
     def dies(self, number: int) -> None:
@@ -264,13 +268,20 @@ class AccessTokenMachine(RuleBasedStateMachine):
 
     # The world
 
-    @rule(seconds=st.sampled_from([0.3, 2.0, 6.0, LEASE + 1, 31.0, 100.0]))
+    @rule(seconds=st.sampled_from([0.3, 2.0, 6.0, 31.0, 100.0]))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
 
-    @rule(seconds=st.sampled_from([6_910.0, 7_050.0, 7_201.0, 86_400.0, 3 * 86_400.0]))
-    def a_long_time_passes(self, seconds: float) -> None:
+    @rule(seconds=st.sampled_from([6_910.0, 7_050.0, 7_201.0, 3 * 86_400.0]), ttl=st.booleans())
+    def a_long_time_passes(self, seconds: float, ttl: bool) -> None:
+        """DynamoDB may delete what has expired, or not have come to it yet."""
         self.now += seconds
+        item = self.world.item(self.appid)
+        if ttl and item and float(item["expires_at"]["N"]) <= self.now:
+            self.world.dynamodb.delete_item(
+                TableName=self.world.place.table, Key={"appid": {"S": self.appid}}
+            )
+            self.newest_stored, self.deleted_at = 0, self.now
 
     @precondition(lambda self: self.mode == "stable")
     @rule(force=st.booleans())
@@ -288,36 +299,22 @@ class AccessTokenMachine(RuleBasedStateMachine):
         self.world.wechat.revoke_access_token(self.appid, errcode=errcode, sticky=sticky)
 
     @rule()
-    def wechat_refuses_everything(self) -> None:
-        self.all_refused = True
-        self.world.wechat.refuse_all_tokens(self.appid)
-
-    @precondition(lambda self: self.all_refused)
-    @rule()
-    def wechat_accepts_again(self) -> None:
+    def wechat_refuses_everything_or_accepts_again(self) -> None:
         self.wechat_turned_on_a_token()
-        self.all_refused = False
-        self.world.wechat.accept_tokens(self.appid)
+        self.all_refused = not self.all_refused
+        if self.all_refused:
+            self.world.wechat.refuse_all_tokens(self.appid)
+        else:
+            self.world.wechat.accept_tokens(self.appid)
 
     @rule(
-        kind=st.sampled_from(["status", "drop_before", "drop_after", "html", "errcode"]),
+        kind=st.sampled_from(["status", "drop_before", "drop_after", "html", "errcode", ""]),
         times=st.integers(1, 3),
     )
-    def wechat_fails(self, kind: Any, times: int) -> None:
-        self.world.wechat.faults.add(Fault(ENDPOINT[self.mode], kind, times=times))
-
-    @rule()
-    def wechat_works(self) -> None:
+    def wechat_fails_or_works(self, kind: Any, times: int) -> None:
         self.world.wechat.faults.clear()
-
-    @rule()
-    def ttl_deletes(self) -> None:
-        item = self.world.item(self.appid)
-        if item and float(item.get("expires_at", {"N": "inf"})["N"]) <= self.now:
-            self.world.dynamodb.delete_item(
-                TableName=self.world.place.table, Key={"appid": {"S": self.appid}}
-            )
-            self.newest_stored, self.deleted_at = 0, self.now
+        if kind:
+            self.world.wechat.faults.add(Fault(ENDPOINT[self.mode], kind, times=times))
 
     # What must hold
 
@@ -418,25 +415,87 @@ def without_lease(arguments: Arguments) -> Arguments:
     return arguments | {"ExpressionAttributeValues": values | {":until": {"N": "0"}}}
 
 
+def without_expiry(item: Item, _: float, rejected: str | None = None) -> bool:
+    """Use a token whatever the clock says."""
+    return item.token not in {"", rejected}
+
+
+def one_reads_before_another_has_renewed(machine: AccessTokenMachine) -> None:
+    machine.asks_and_is_answered(2)
+    machine.a_long_time_passes(7_201.0, ttl=False)
+    machine.goes_on(0, 1)
+    machine.asks_and_is_answered(1)
+    machine.goes_on(0, 1)
+
+
+def one_writes_after_another_has_renewed(machine: AccessTokenMachine) -> None:
+    machine.is_frozen(0, 3)
+    machine.wechat_refuses_what_lives(40001, sticky=False)
+    machine.asks_and_is_answered(1)
+    machine.a_newer_token_is_never_overwritten()
+    machine.goes_on(0, 1)
+    machine.a_newer_token_is_never_overwritten()
+
+
+def one_asks_while_another_renews(machine: AccessTokenMachine) -> None:
+    machine.goes_on(0, 2)
+    machine.asks(1)
+    machine.goes_on(1, 2)
+
+
+def one_asks_when_the_token_is_dead_and_wechat_down(machine: AccessTokenMachine) -> None:
+    machine.asks_and_is_answered(0)
+    machine.wechat_fails_or_works("status", 3)
+    machine.a_long_time_passes(7_201.0, ttl=False)
+    machine.asks_and_is_answered(1)
+
+
 @pytest.mark.parametrize(
-    ("broken", "complaint"),
+    ("steps", "broken", "complaint"),
     [
-        (without_version, "a needless renewal|two renew at the same time"),
-        (without_owner, "an older token overwrote a newer one|two renew at the same time"),
-        (without_lease, "two renew at the same time"),
+        (one_reads_before_another_has_renewed, without_version, "a needless renewal"),
+        (one_writes_after_another_has_renewed, without_owner, "an older token overwrote a newer"),
+        (one_asks_while_another_renews, without_lease, "two renew at the same time"),
+        (one_asks_when_the_token_is_dead_and_wechat_down, None, "a dead token was handed out"),
     ],
 )
 def test_a_broken_protocol_is_found_out(
-    world: World, broken: Callable[[Arguments], Arguments], complaint: str
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    steps: Callable[[AccessTokenMachine], None],
+    broken: Callable[[Arguments], Arguments] | None,
+    complaint: str,
 ) -> None:
-    with pytest.raises(AssertionError, match=complaint):
-        run(world, 500, broken=lambda _, arguments: broken(arguments))
+    """Steps that the protocol as it is withstands, and that end badly where a part is missing."""
+    with _machine(world) as machine:
+        steps(machine)
+    if broken is None:
+        monkeypatch.setattr(Item, "usable", without_expiry)
+    with (
+        pytest.raises(AssertionError, match=complaint),
+        _machine(world, broken or (lambda arguments: arguments)) as machine,
+    ):
+        steps(machine)
 
 
-def test_a_token_past_its_life_is_found_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access_token._Item, "usable", lambda item, *_: bool(item.token))
-    with pytest.raises(AssertionError, match="a dead token was handed out"):
-        run(world, 500)
+def test_hypothesis_finds_a_broken_protocol_by_itself(world: World) -> None:
+    with pytest.raises(AssertionError, match="two renew at the same time"):
+        run(world, 200, broken=lambda _, arguments: without_lease(arguments))
+
+
+@contextmanager
+def _machine(
+    world: World, broken: Callable[[Arguments], Arguments] | None = None
+) -> Iterator[AccessTokenMachine]:
+    attributes: dict[str, Any] = {"world": world}
+    if broken:
+        attributes["broken"] = lambda _, arguments: broken(arguments)
+    machine: AccessTokenMachine = type("Machine", (AccessTokenMachine,), attributes)()
+    try:
+        machine.a_first_request()
+        yield machine
+    finally:
+        machine.teardown()
 
 
 def _replaced(arguments: Arguments, old: str, new: str) -> Arguments:

@@ -285,7 +285,7 @@ class Walk:
         tap, info = self.tap(phone), self.info(phone)
         spoil()
         services.access_tokens.cache_clear()
-        services.access_tokens()._sleep = self.clock.shift  # nobody waits here
+        services.access_tokens()._item._sleep = self.clock.shift  # nobody waits here
         self.api.login(codes[0])
         self.api.phone(tap.code, token=token)
         self.api.decrypt(token=token, **legacy(tap))

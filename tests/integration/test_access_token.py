@@ -9,7 +9,8 @@ import time_machine
 from infra.local.wechat import App, Call, Fault, SimulatedWeChat
 from tests.backend import Asked, Backend
 from wechat_auth import aws, services
-from wechat_auth.access_token import FORCED_PER_DAY, LEASE, AccessTokens
+from wechat_auth.access_token import FORCED_PER_DAY, AccessTokens
+from wechat_auth.access_token_item import LEASE
 from wechat_auth.errors import (
     MISCONFIGURED,
     STORAGE_UNAVAILABLE,
@@ -349,10 +350,10 @@ class TestLease:
         self, worker: Worker, appid: str, asked: Asked
     ) -> None:
         first, second = worker(), worker()
-        item = first._read(appid)
-        assert first._take_lease(appid, item)
-        assert second._take_lease(appid, second._read(appid)) is None
-        assert second._take_lease(appid, item) is None
+        item = first._item.read(appid)
+        assert first._item.take_lease(appid, item)
+        assert second._item.take_lease(appid, second._item.read(appid)) is None
+        assert second._item.take_lease(appid, item) is None
         assert second._renew(appid, item, None) == ""
         assert asked("getStableAccessToken") == 0
 

@@ -128,7 +128,7 @@ def test_a_function_has_its_own_settings_over_the_globals(write: Write) -> None:
 def test_an_alias_is_here_what_its_function_is(write: Write) -> None:
     application = read_template(write(TEMPLATE), {"Owner": "me"})
     assert application.authorizers["Guard"].function == "guard"
-    with pytest.raises(TemplateError, match="GetAtt Nobody.Arn is not simulated"):
+    with pytest.raises(TemplateError, match=r"GetAtt Nobody\.Arn is not simulated"):
         read_template(
             write(TEMPLATE.replace("GuardFunction.Alias", "Nobody.Alias")), {"Owner": "me"}
         )
