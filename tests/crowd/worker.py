@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
@@ -55,6 +55,7 @@ class Outcome:
         token: The last one it was given; empty if none.
         accepted: Whether WeChat took it when it was used, at once.
         waited: Seconds until it had a token or an error; of a request, until its end.
+        slept: Seconds of it that it slept because the protocol says so.
         tries: Calls made with a token.
         token_calls: Calls this worker made for a token meanwhile.
         error: ``code`` of the problem it ended in; empty if none.
@@ -66,6 +67,7 @@ class Outcome:
     token: str = field(default="", repr=False)
     accepted: bool = False
     waited: float = 0
+    slept: float = 0
     tries: int = 0
     token_calls: int = 0
     error: str = ""
@@ -90,6 +92,7 @@ class Worker:
     ) -> None:
         self.appid = appids[0]
         self.dynamodb = dynamodb
+        self._really_sleep, self._slept = sleep, 0.0
         self.wechat = wechat or CountedWeChat([place.wechat_url])
         texts = {"ring": _KEY_RING, "apps": json.dumps(dict.fromkeys(appids, APP_SECRET))}
         self.secrets = SecretStore(
@@ -105,41 +108,59 @@ class Worker:
             self.wechat,
             mode=mode,
             clock=clock,
-            sleep=sleep,
+            sleep=self._sleep,
         )
 
     def get(self, *, appid: str | None = None, rejected: str | None = None) -> Outcome:
         """Ask for a token and use it at once."""
-        asked_before, began = self.wechat.token_calls, time.perf_counter()
-        try:
-            token = self.tokens.get(appid or self.appid, rejected=rejected)
-        except AuthError as error:
-            waited = time.perf_counter() - began
-            return _failure(error, waited, 0, self.wechat.token_calls - asked_before)
-        waited = time.perf_counter() - began
-        token_calls = self.wechat.token_calls - asked_before
-        return Outcome(token, self._accepted(token), waited, 1, token_calls)
+        used: list[str] = []
+        outcome = self._outcome(
+            lambda: used.append(self.tokens.get(appid or self.appid, rejected=rejected))
+        )
+        if not used:
+            return outcome
+        return replace(outcome, token=used[0], accepted=self._accepted(used[0]), tries=1)
 
     def request(self, *, appid: str | None = None) -> Outcome:
         """Serve a request that needs a token, as the functions do: replayed once if refused."""
-        asked_before, began = self.wechat.token_calls, time.perf_counter()
         used: list[str] = []
 
         def call(token: str) -> bool:
             used.append(token)
             return self.wechat.check_encrypted_data(token, "AAAA")
 
+        with serving(self.tokens):
+            outcome = self._outcome(lambda: with_access_token(appid or self.appid, call))
+        token = "" if outcome.error else used[-1]
+        return replace(outcome, token=token, accepted=not outcome.error, tries=len(used))
+
+    def _outcome(self, work: Callable[[], object]) -> Outcome:
+        """Do something and tell what it cost, and the error that it ended in."""
+        asked_before, self._slept, began = self.wechat.token_calls, 0.0, time.perf_counter()
         try:
-            with serving(self.tokens):
-                with_access_token(appid or self.appid, call)
+            work()
         except AuthError as error:
-            waited = time.perf_counter() - began
-            return _failure(error, waited, len(used), self.wechat.token_calls - asked_before)
-        waited = time.perf_counter() - began
-        token_calls = self.wechat.token_calls - asked_before
-        return Outcome(
-            used[-1], accepted=True, waited=waited, tries=len(used), token_calls=token_calls
+            ended_in: AuthError | None = error
+        else:
+            ended_in = None
+        outcome = Outcome(
+            waited=time.perf_counter() - began,
+            slept=self._slept,
+            token_calls=self.wechat.token_calls - asked_before,
         )
+        if ended_in is None:
+            return outcome
+        return replace(
+            outcome,
+            error=ended_in.problem.code,
+            status=ended_in.problem.status,
+            retry_after=ended_in.retry_after,
+            remedy=ended_in.remedy or "",
+        )
+
+    def _sleep(self, seconds: float) -> None:
+        self._slept += seconds
+        self._really_sleep(seconds)
 
     def _accepted(self, token: str) -> bool:
         try:
@@ -227,7 +248,7 @@ def serve(orders: Connection, place: Place, threads: int, moved: Moved) -> None:
     client = connect(place)
     operations: Counter[str] = Counter()
     client.meta.events.register(
-        "before-send.dynamodb", lambda event_name, **_: operations.update([event_name[21:]])
+        "before-call.dynamodb", lambda model, **_: operations.update([model.name])
     )
     workers: list[Worker] = []
     with workers_at_work(), ThreadPoolExecutor(threads) as pool:
@@ -270,18 +291,6 @@ def _act(order: Act, worker: Worker) -> Outcome:
 
 def _time(moved: Moved, skew: float) -> float:
     return time.time() + moved.value + skew
-
-
-def _failure(error: AuthError, waited: float, tries: int, token_calls: int) -> Outcome:
-    return Outcome(
-        waited=waited,
-        tries=tries,
-        token_calls=token_calls,
-        error=error.problem.code,
-        status=error.problem.status,
-        retry_after=error.retry_after,
-        remedy=error.remedy or "",
-    )
 
 
 class CountedWeChat(WeChat):
