@@ -274,7 +274,7 @@ def forced_in_a_day(crowd: Crowd, mode: TokenMode = "stable") -> Figures:
             replaced = now_replaced
             replaced_at.append(world.now())
         world.advance(10)
-    calls_today = world.token_calls(appid)
+    calls_today, forced_today = world.token_calls(appid), world.wechat.forced_refreshes(appid)
     world.advance_to_morning()
     world.worker(appid, mode=mode).request()
     apart = [later - sooner for sooner, later in itertools.pairwise(replaced_at)]
@@ -302,6 +302,7 @@ def forced_in_a_day(crowd: Crowd, mode: TokenMode = "stable") -> Figures:
             "and on the next day there is another": world.number(appid, "forced_count") == 1,
         },
         calls=calls_today,
+        forced=forced_today,
     )
 
 
@@ -358,13 +359,14 @@ def _figures(
     expectations: Mapping[str, bool],
     *,
     calls: int | None = None,
+    forced: int | None = None,
 ) -> Figures:
     world = crowd.world
     return Figures(
         title,
         len(outcomes),
         world.token_calls(appid) if calls is None else calls,
-        world.wechat.forced_refreshes(appid),
+        world.wechat.forced_refreshes(appid) if forced is None else forced,
         tuple(outcome.waited for outcome in outcomes),
         dict(crowd.operations),
         expectations,
