@@ -1,0 +1,115 @@
+"""The search for secrets and personal data in what was written."""
+
+import base64
+import io
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from urllib.parse import quote
+
+import pytest
+
+from wechat_auth import http, invocation
+from wechat_auth.errors import AuthError
+
+
+@dataclass(slots=True)
+class Secrets:
+    """What must not be written, by what it is."""
+
+    known: dict[str, str] = field(default_factory=dict)
+
+    def note(self, what: str, value: str | None) -> str:
+        assert value
+        self.known.setdefault(value, what)
+        return value
+
+    def found_in(self, text: str, *, allowed: frozenset[str] = frozenset()) -> list[str]:
+        """Name the kinds of secrets that stand in a text, in whatever spelling."""
+        return sorted(
+            {
+                what
+                for value, what in self.known.items()
+                if what not in allowed
+                for spelling in spellings(value)
+                if spelling in text
+            }
+        )
+
+
+@cache
+def spellings(value: str) -> frozenset[str]:
+    """Return the ways in which a value may turn up in a text."""
+    raw = value.encode()
+    found = {value, quote(value, safe=""), json.dumps(value)[1:-1], raw.hex(), repr(raw)[2:-1]}
+    # Base64 inside a longer text: what surely stands there, for each of the three alignments.
+    for shift in range(3):
+        encoded = base64.b64encode(bytes(shift) + raw).decode().rstrip("=")
+        inner = encoded[4 if shift else 0 : -2]
+        if len(inner) >= 12:
+            found |= {inner, inner.replace("+", "-").replace("/", "_")}
+    return frozenset(found)
+
+
+@dataclass(slots=True)
+class Written:
+    """Everything that the functions wrote while the walk went on."""
+
+    capsys: pytest.CaptureFixture[str]
+    records: list[str] = field(default_factory=list)
+    exceptions: list[str] = field(default_factory=list)
+    _output: str = ""
+
+    @property
+    def output(self) -> str:
+        """What went to stdout and stderr so far."""
+        captured = self.capsys.readouterr()
+        self._output += captured.out + captured.err
+        return self._output
+
+
+class _Records(logging.Handler):
+    def __init__(self, written: Written) -> None:
+        super().__init__()
+        self._written = written
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._written.records.append(f"{self.format(record)} {vars(record)!r}")
+
+
+class _Stdout(io.TextIOBase):
+    """Whatever is sys.stdout at the moment: pytest changes it between set-up and test."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(text)
+
+
+@contextmanager
+def all_that_is_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Written]:
+    """Catch stdout and stderr, every logger's records from INFO on, and every exception."""
+    written = Written(capsys)
+    translate = http._as_auth_error
+
+    def noting(error: Exception, request_id: str) -> AuthError:
+        text = "".join(traceback.format_exception(error))
+        written.exceptions.append(f"{text} {error!r} {error.args!r}")
+        return translate(error, request_id)
+
+    monkeypatch.setattr(http, "_as_auth_error", noting)
+    (handler,) = invocation.logger.handlers
+    assert isinstance(handler, logging.StreamHandler)
+    monkeypatch.setattr(handler, "stream", _Stdout())
+    records, root = _Records(written), logging.getLogger()
+    level = root.level
+    root.addHandler(records)
+    root.setLevel(logging.INFO)
+    yield written
+    root.setLevel(level)
+    root.removeHandler(records)
