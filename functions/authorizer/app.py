@@ -19,7 +19,7 @@ def handler(event: Event, context: invocation.LambdaContext) -> dict[str, Any]:
             token = bearer_token((event.get("headers") or {}).get("authorization", ""))
             session = services.sessions().find(token)
         except (AuthError, *AwsError) as error:
-            fault = error if isinstance(error, AuthError) else explain(error)
+            fault = explain(error)
             if fault.problem is SESSION_INVALID:
                 return {"isAuthorized": False}
             invocation.log_fault(fault)
@@ -32,3 +32,6 @@ def handler(event: Event, context: invocation.LambdaContext) -> dict[str, Any]:
                 "appid": session.appid,
             },
         }
+
+
+services.prepare()

@@ -27,3 +27,6 @@ def handler(request: Request) -> Reply:
     return Reply(
         200, {"data": data, "session": {"token": issued.token, "expiresAt": issued.expires_at}}
     )
+
+
+services.prepare(calls_wechat=True)

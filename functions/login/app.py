@@ -12,3 +12,6 @@ def handler(request: Request) -> Reply:
     appid = fields.appid(body, services.settings().appids)
     issued = login(appid, fields.code(body))
     return Reply(200, {"token": issued.token, "expiresAt": issued.expires_at})
+
+
+services.prepare(calls_wechat=True, needs_app_secrets=True)

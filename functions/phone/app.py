@@ -27,3 +27,6 @@ def handler(request: Request) -> Reply:
             "countryCode": number.country_code,
         },
     )
+
+
+services.prepare(calls_wechat=True)

@@ -15,7 +15,7 @@ def handler(event: Event, context: invocation.LambdaContext) -> dict[str, str]: 
                 renewed = services.access_tokens().renew(appid)
                 outcome[appid] = "renewed" if renewed else "fresh"
             except (AuthError, *AwsError) as error:
-                fault = error if isinstance(error, AuthError) else explain(error)
+                fault = explain(error)
                 invocation.log_fault(fault)
                 outcome[appid] = fault.problem.code
         invocation.logger.info("access_tokens", extra={"outcome": outcome})

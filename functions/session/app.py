@@ -25,3 +25,6 @@ def handler(request: Request) -> Reply:
     if verify:
         answer["sessionKeyValid"] = session_key_is_live(session)
     return Reply(200, answer)
+
+
+services.prepare()

@@ -13,6 +13,7 @@ from infra.local.wechat import Fault, Phone, SimulatedWeChat
 from infra.local.wechat.faults import Kind
 from tests.api import Answer, Api, Document, legacy
 from tests.backend import Asked, Backend
+from wechat_auth import aws
 from wechat_auth import wechat as wechat_client
 from wechat_auth.errors import ERRCODES, TOKEN_REFUSED, UNDECRYPTABLE, WeChatError
 from wechat_auth.wechat import CALL_TIMEOUT
@@ -217,9 +218,15 @@ def test_login_works_while_no_access_token_can_be_had(
 
 @each_route
 def test_a_silent_wechat_is_answered_for_before_the_function_is_ended(
-    phone: Phone, token: str, backend: Backend, wechat: SimulatedWeChat, route: str
+    phone: Phone,
+    token: str,
+    backend: Backend,
+    wechat: SimulatedWeChat,
+    monkeypatch: pytest.MonkeyPatch,
+    route: str,
 ) -> None:
     """With a second to live in place of ten or twenty, and WeChat's own time-out as it is."""
+    monkeypatch.setattr(aws, "TRY", 0.1)
     backend.clear("AccessTokens")
     backend.cold_start()
     wechat.faults.add(Fault("*", "latency", seconds=30, times=None))

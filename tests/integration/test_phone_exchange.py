@@ -13,7 +13,7 @@ import time_machine
 from infra.local.wechat import App, Fault, Phone, SimulatedWeChat
 from tests.api import Answer, Api
 from tests.backend import Asked, Backend
-from wechat_auth import invocation, services
+from wechat_auth import aws, invocation, services
 from wechat_auth.errors import WECHAT_UNAVAILABLE, AuthError
 from wechat_auth.phone import exchange_phone_code
 from wechat_auth.wechat import PhoneNumber
@@ -244,11 +244,17 @@ class TestDeadWorker:
         assert wechat.billed.exchanges[code] == 1
 
     def test_while_it_may_still_live_nobody_asks_wechat(
-        self, api: Api, phone: Phone, backend: Backend, asked: Asked
+        self,
+        api: Api,
+        phone: Phone,
+        backend: Backend,
+        asked: Asked,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        monkeypatch.setattr(aws, "TRY", 0.1)
         code = self.killed(api, phone, backend, Fault("getPhoneNumber", "drop_before"))
         before = asked("getPhoneNumber")
-        with invoked(milliseconds=900), pytest.raises(AuthError) as caught:
+        with invoked(milliseconds=3400), pytest.raises(AuthError) as caught:
             exchange_phone_code(phone.appid, code, None)
         assert caught.value.problem is WECHAT_UNAVAILABLE
         assert caught.value.detail == "This code is being exchanged by another request."

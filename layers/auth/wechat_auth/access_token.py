@@ -115,7 +115,7 @@ class AccessTokens:
             try:
                 self._look(appid, rejected)
             except (AuthError, *AwsError) as error:
-                invocation.log_fault(_fault(error))
+                invocation.log_fault(explain(error))
             known = self._known(appid, rejected)
         return known.token if known else self._wait_for(appid, rejected)
 
@@ -180,7 +180,7 @@ class AccessTokens:
             except (AuthError, *AwsError) as error:
                 if not item.usable(self._clock(), rejected):
                     raise
-                invocation.log_fault(_fault(error))
+                invocation.log_fault(explain(error))
         usable = item.usable(self._clock(), rejected)
         return (self._remember(appid, item) if usable else ""), item
 
@@ -199,7 +199,7 @@ class AccessTokens:
             issued, asked_at = self._issue_another(appid, item, owner, rejected)
         except (AuthError, *AwsError) as error:
             invocation.count("AccessTokenRenewalFailures")
-            fault = _fault(error)
+            fault = explain(error)
             if self._item.give_up_lease(appid, owner, fault.errcode or 0):
                 raise fault from None
             return self._theirs(appid, rejected)
@@ -293,10 +293,6 @@ class AccessTokens:
             call = "getAccessToken" if self._mode == "classic" else "getStableAccessToken"
             return WeChatError(call, errcode)
         return AuthError(WECHAT_UNAVAILABLE)
-
-
-def _fault(error: Exception) -> AuthError:
-    return error if isinstance(error, AuthError) else explain(error)
 
 
 def _soon() -> float:

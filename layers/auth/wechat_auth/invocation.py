@@ -99,8 +99,8 @@ def count(metric: str, value: float = 1) -> None:
 
 
 def measure_ms(metric: str, milliseconds: float) -> None:
-    """Add a duration in milliseconds to a CloudWatch metric of this invocation."""
-    _measure(metric, MetricUnit.Milliseconds, milliseconds)
+    """Add a duration in milliseconds, to a tenth, to a CloudWatch metric of this invocation."""
+    _measure(metric, MetricUnit.Milliseconds, round(milliseconds, 1))
 
 
 def log_fault(error: AuthError) -> None:

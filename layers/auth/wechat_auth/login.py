@@ -19,6 +19,7 @@ def login(appid: str, code: str) -> IssuedSession:
             operator's fault.
     """
     secrets = services.secret_store()
+    secrets.key_ring()  # without it no session can be stored, and the code would be spent in vain
     try:
         who = services.wechat().code2session(appid, secrets.app_secret(appid), code)
     except WeChatError as error:

@@ -77,7 +77,11 @@ def read_open_data(encrypted: EncryptedOpenData, history: History) -> dict[str, 
 
 
 def _decrypt(encrypted: EncryptedOpenData, history: History) -> dict[str, Any] | None:
-    """Try each session_key: wx.login around the tap replaces it, the data needs the one before."""
+    """Try each session_key: wx.login around the tap replaces it, the data needs the one before.
+
+    All of them though one fits, so that what WeChat then refuses was no less work.
+    """
+    found = None
     for session_key in history.session_keys:
         try:
             data = decrypt_open_data(
@@ -90,8 +94,8 @@ def _decrypt(encrypted: EncryptedOpenData, history: History) -> dict[str, Any] |
             )
         except OpenDataError:
             continue
-        return data if _signature_good(encrypted, (session_key,)) else None
-    return None
+        found = data if _signature_good(encrypted, (session_key,)) else None
+    return found
 
 
 def _exchange(encrypted: EncryptedOpenData, history: History) -> dict[str, Any] | None:

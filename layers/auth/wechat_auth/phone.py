@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -23,11 +24,13 @@ from aws_lambda_powertools.utilities.idempotency import (
 from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyAlreadyInProgressError,
     IdempotencyInconsistentStateError,
+    IdempotencyItemAlreadyExistsError,
     IdempotencyPersistenceLayerError,
 )
+from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import DataRecord
 
 from wechat_auth import invocation, services
-from wechat_auth.aws import dynamodb, explain
+from wechat_auth.aws import TRY, dynamodb, explain
 from wechat_auth.errors import WECHAT_UNAVAILABLE, AuthError, WeChatError
 from wechat_auth.login import looks_like_login_code
 from wechat_auth.sessions import Session
@@ -71,7 +74,7 @@ def exchange_phone_code(
             record = _once(attempt.exchange)(key=key)
         except IdempotencyAlreadyInProgressError:
             # The same code is being exchanged by another request: its answer is ours too.
-            left = invocation.remaining(KEPT)
+            left = invocation.remaining(KEPT) - TRY
             if left <= 0:
                 raise AuthError(
                     WECHAT_UNAVAILABLE, "This code is being exchanged by another request."
@@ -115,7 +118,7 @@ def _open(record: dict[str, str], key: str) -> PhoneNumber:
         content = services.secret_store().unseal(
             base64.b64decode(record["sealed"]), purpose=_PURPOSE, context=key
         )
-    except UnsealError:
+    except (UnsealError, ValueError):  # not even base64
         raise AuthError(WECHAT_UNAVAILABLE) from None
     invocation.count("PhoneExchangesReplayed")
     return PhoneNumber(**json.loads(content))
@@ -157,9 +160,29 @@ def _once(exchange: Callable[..., dict[str, str]]) -> Callable[..., dict[str, st
     return wrapped
 
 
+class _Records(DynamoDBPersistenceLayer):
+    """Powertools' records, which know themselves again where the SDK sent one of them twice.
+
+    The SDK repeats a write whose reply got lost. The second one then finds the first, and would
+    wait for an answer that nobody is working on.
+    """
+
+    def _put_record(self, data_record: DataRecord) -> None:
+        # A fraction of a millisecond, so that no two attempts ever have the same.
+        ends = data_record.in_progress_expiry_timestamp or 0
+        mine = ends + Decimal(_random.getrandbits(64)).scaleb(-20)
+        data_record.in_progress_expiry_timestamp = mine  # type: ignore[assignment]
+        try:
+            super()._put_record(data_record)
+        except IdempotencyItemAlreadyExistsError as error:
+            found = error.old_data_record
+            if found is None or found.in_progress_expiry_timestamp != mine:
+                raise
+
+
 @cache
 def _store() -> DynamoDBPersistenceLayer:
-    return DynamoDBPersistenceLayer(
+    return _Records(
         table_name=services.settings().phone_exchanges_table,
         expiry_attr="expires_at",
         boto3_client=dynamodb(),

@@ -1,23 +1,56 @@
-"""What is built once per execution environment, on first use and never at import.
+"""What is built once per execution environment, when it is first needed.
 
-Nothing here is built before an invocation needs it, so that a wrong setting is an error with a
-remedy instead of an init failure, and each function loads only what its path uses.
+A wrong setting is an error of the invocation that meets it, with a remedy, and never an init
+failure; and each function loads only what its path uses. `prepare` builds ahead, at init.
 """
 
+import threading
 import time
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
 from wechat_auth import aws
 from wechat_auth.secret_store import SecretStore
 from wechat_auth.sessions import Sessions
-from wechat_auth.settings import Settings
+from wechat_auth.settings import Settings, start_of_environment
 from wechat_auth.wechat import WeChat
 
 if TYPE_CHECKING:
     from wechat_auth.access_token import AccessTokens
 
 clock = time.time
+
+
+def prepare(*, calls_wechat: bool = False, needs_app_secrets: bool = False) -> None:
+    """Build at init what the first request would wait for.
+
+    At init Lambda lends a whole processor, whatever the function's memory; a request has only its
+    share. So clients are made now, secrets read, and WeChat is connected to meanwhile. Whatever
+    fails is left to the first request, which meets the same error and can say so.
+
+    A snapshot (SnapStart) may live for weeks: it gets the clients, but no secret or connection.
+    Where Lambda does not say that it is starting an environment, nothing is done.
+
+    Args:
+        calls_wechat: Whether to connect to WeChat.
+        needs_app_secrets: Whether to read the AppSecrets too.
+    """
+    start = start_of_environment()
+    if start is None:
+        return
+    snapshot = start == "snap-start"
+    with suppress(Exception):
+        if calls_wechat:
+            connect = wechat().connect
+            if not snapshot:
+                threading.Thread(target=connect, name="connect", daemon=True).start()
+        aws.dynamodb()
+        aws.secrets_manager()
+        if not snapshot:
+            secret_store().key_ring()
+            if needs_app_secrets:
+                secret_store().app_secret(settings().appids[0])
 
 
 @cache

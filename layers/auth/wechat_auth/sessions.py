@@ -197,18 +197,25 @@ class Sessions:
         now = int(self._clock())
         user = self._partitions(session)[0]
         today: AttributeValueTypeDef = {"N": str(now // _DAY)}
-        counted = self._update_failures(
-            user,
-            "ADD failures :one",
-            "#day = :today AND failures < :limit",
-            {":one": {"N": "1"}, ":today": today, ":limit": {"N": str(limit)}},
-        ) or self._update_failures(
-            user,
-            "SET failures = :one, #day = :today, expires_at = :ttl",
-            "attribute_not_exists(#day) OR #day <> :today",
-            {":one": {"N": "1"}, ":today": today, ":ttl": {"N": str((now // _DAY + 2) * _DAY)}},
-        )
-        if not counted:
+
+        def add() -> bool:
+            return self._update_failures(
+                user,
+                "ADD failures :one",
+                "#day >= :today AND failures < :limit",
+                {":one": {"N": "1"}, ":today": today, ":limit": {"N": str(limit)}},
+            )
+
+        def begin_the_day() -> bool:
+            return self._update_failures(
+                user,
+                "SET failures = :one, #day = :today, expires_at = :ttl",
+                "attribute_not_exists(#day) OR #day < :today",
+                {":one": {"N": "1"}, ":today": today, ":ttl": {"N": str((now // _DAY + 2) * _DAY)}},
+            )
+
+        # Added once more where another request began the day in between.
+        if not (add() or begin_the_day() or add()):
             raise too_many_failures(now)
 
     def check_budget(self, history: History, limit: int) -> None:
@@ -276,7 +283,7 @@ class Sessions:
         failures = 0
         if items and items[0]["session"]["S"] == _FAILURES:
             counter = items.pop(0)
-            if counter["day"]["N"] == str(int(self._clock()) // _DAY):
+            if int(counter["day"]["N"]) >= int(self._clock()) // _DAY:
                 failures = int(counter["failures"]["N"])
         sessions = (self._open(user, item) for item in items)
         return [session for session in sessions if session is not None], failures

@@ -75,6 +75,15 @@ class Settings:
         )
 
 
+def start_of_environment(env: Mapping[str, str] = os.environ) -> str | None:
+    """Return how Lambda starts this environment, like ``on-demand`` or ``snap-start``.
+
+    Source: AWS_LAMBDA_INITIALIZATION_TYPE, AWS Lambda Developer Guide, "Defined runtime environment
+    variables".
+    """
+    return env.get("AWS_LAMBDA_INITIALIZATION_TYPE")
+
+
 def _wrong(name: str, expectation: str) -> AuthError:
     return misconfigured(f"the environment variable {name} must be {expectation}")
 

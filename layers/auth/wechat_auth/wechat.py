@@ -9,9 +9,12 @@ arrived. Nothing here puts a URL with its query, a secret, a token or a code int
 
 import json
 import logging
+import math
 import re
+import ssl
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -36,6 +39,7 @@ CALL_TIMEOUT = 5.0
 _MAX_IDLE = 20.0
 """Seconds after which a kept connection is not trusted: Lambda may have slept through its end."""
 _MAX_REPLY = 1024 * 1024
+_LONGEST_LIFE = 7200
 _RID = re.compile(r"rid: ?([0-9a-f]{1,16}-[0-9a-f]{1,16}-[0-9a-f]{1,16})")
 _ADDRESS = re.compile(r"\b(\d{1,3}(?:\.\d{1,3}){3})\b")
 _NEVER_CONNECTED = (NewConnectionError, ConnectTimeoutError, NameResolutionError)
@@ -100,8 +104,16 @@ class WeChat:
     def __init__(self, base_urls: Sequence[str], pool: urllib3.PoolManager | None = None) -> None:
         """See the class."""
         self._base_urls = [url.rstrip("/") for url in base_urls]
-        self._pool = pool or urllib3.PoolManager(num_pools=4, maxsize=4, cert_reqs="CERT_REQUIRED")
+        self._pool = pool or _pool(self._base_urls)
         self._used_at = time.monotonic()
+
+    def connect(self) -> None:
+        """Connect ahead of the first call; where that fails, the call will try again and say so."""
+        with suppress(HTTPError):
+            self._pool.request(
+                "HEAD", self._base_urls[0], timeout=CONNECT_TIMEOUT, retries=False, redirect=False
+            )
+            self._used_at = time.monotonic()
 
     def code2session(self, appid: str, secret: str, code: str) -> Code2Session:
         """Exchange a login code (wx.login) for the user behind it.
@@ -281,7 +293,9 @@ class WeChat:
         started = time.monotonic()
         errcode = None
         try:
-            reply = self._send(call, method, f"{path}?{urlencode(query or {})}", body)
+            # WeChat's own JSON may hold half a character: it goes back, and is refused there.
+            encoded = urlencode(query or {}, errors="surrogatepass")
+            reply = self._send(call, method, f"{path}?{encoded}", body)
             errcode = reply.get("errcode", 0)
         finally:
             invocation.measure_ms("WeChatLatency", (time.monotonic() - started) * 1000)
@@ -333,6 +347,12 @@ class WeChat:
         raise WeChatUnavailableError(call, reason)
 
 
+def _pool(base_urls: Sequence[str]) -> urllib3.PoolManager:
+    # Without a context of ours, urllib3 would read all authorities anew for every connection.
+    tls = ssl.create_default_context() if base_urls[0].startswith("https:") else None
+    return urllib3.PoolManager(num_pools=4, maxsize=4, cert_reqs="CERT_REQUIRED", ssl_context=tls)
+
+
 def _read(
     call: str, response: urllib3.response.BaseHTTPResponse, deadline: float
 ) -> dict[str, Any]:
@@ -355,7 +375,7 @@ def _read(
 
 def _parse(content: bytes) -> dict[str, Any] | None:
     try:
-        document = json.loads(content, parse_constant=_refuse_constant)
+        document = json.loads(content, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
@@ -363,6 +383,13 @@ def _parse(content: bytes) -> dict[str, Any] | None:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("a number that no double holds, and that JSON could not answer")
+    return number
 
 
 def _text(reply: Mapping[str, Any], name: str, call: str) -> str:
@@ -381,7 +408,7 @@ def _access_token(reply: Mapping[str, Any], call: str) -> AccessToken:
     expires_in = reply.get("expires_in")
     if isinstance(expires_in, bool) or not isinstance(expires_in, int) or expires_in <= 0:
         raise WeChatUnavailableError(call, "a reply without expires_in")
-    return AccessToken(_text(reply, "access_token", call), expires_in)
+    return AccessToken(_text(reply, "access_token", call), min(expires_in, _LONGEST_LIFE))
 
 
 def _signed(access_token: str, openid: str, session_key: str) -> dict[str, str]:

@@ -70,14 +70,16 @@ def test_a_handler_file_is_a_page_at_most(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", HANDLERS, ids=shown)
-def test_a_handler_file_defines_the_handler_and_nothing_else(path: Path) -> None:
+def test_a_handler_file_defines_the_handler_and_prepares_it_and_nothing_else(path: Path) -> None:
     imports = (ast.Import, ast.ImportFrom)
 
-    docstring, handler = (node for node in parse(path).body if not isinstance(node, imports))
+    docstring, handler, *rest = (node for node in parse(path).body if not isinstance(node, imports))
 
     assert isinstance(docstring, ast.Expr)
     assert isinstance(handler, ast.FunctionDef)
     assert handler.name == "handler"
+    prepared = [] if path.parent.name == "refresh_access_token" else ["services.prepare"]
+    assert [ast.unparse(node).partition("(")[0] for node in rest] == prepared
 
 
 @pytest.mark.parametrize("path", HANDLERS, ids=shown)

@@ -235,6 +235,6 @@ def test_this_projects_template_is_read_whole() -> None:
         "phone": 20,
         "decrypt": 20,
         "session": 15,
-        "authorizer": 5,
+        "authorizer": 8,
         "refresh_access_token": 30,
     }
