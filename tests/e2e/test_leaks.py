@@ -21,7 +21,7 @@ from infra.local.wechat import Fault, Phone, PhoneTap, SimulatedWeChat, UserInfo
 from infra.local.wechat.faults import ENDPOINTS
 from tests.api import Answer, Api, legacy
 from tests.backend import Backend
-from tests.leaks import Secrets, Written, all_that_is_written
+from tests.leaks import ALLOWED, Secrets, Written, all_that_is_written
 from wechat_auth import invocation, services
 from wechat_auth import wechat as wechat_client
 
@@ -210,15 +210,6 @@ class Walk:
     def note_access_tokens(self) -> None:
         for token in self.backend.wechat._world.tokens._tokens:
             self.secrets.note("access_token", token)
-
-
-ALLOWED = {
-    ("POST", "/login", 200): frozenset({"session token", "secret of a session token"}),
-    ("POST", "/phone", 200): frozenset({"phone number"}),
-    ("POST", "/decrypt", 200): frozenset(
-        {"phone number", "nick name", "unionid", "session token", "secret of a session token"}
-    ),
-}
 
 
 def test_nothing_written_holds_a_secret_or_personal_data(

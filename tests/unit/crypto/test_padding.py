@@ -1,0 +1,96 @@
+"""PKCS#7 padding and damaged base64, against other implementations and form by form."""
+
+import base64
+from collections.abc import Callable
+
+import pytest
+from Crypto.Util.Padding import pad, unpad
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from wechat_crypto import Base64Error, decode_base64, repair_base64
+from wechat_crypto.open_data import _unpad
+
+blocks = st.integers(1, 4).flatmap(lambda n: st.binary(min_size=16 * n, max_size=16 * n))
+# Ends as they matter: some bytes of one value, behind anything.
+nearly_padded = st.builds(
+    lambda head, value, count: (head + bytes([value]) * count)[-len(head) :],
+    blocks,
+    st.integers(0, 18),
+    st.integers(1, 18),
+)
+
+
+@given(blocks | nearly_padded)
+@example(bytes(16))
+@example(b"\x10" * 16)
+@example(b"\x11" * 32)
+def test_padding_is_good_just_where_another_implementation_says_so(padded: bytes) -> None:
+    try:
+        expected = (unpad(padded, 16), True)
+    except ValueError:
+        expected = (padded, False)
+
+    assert _unpad(padded) == expected
+
+
+@given(st.binary(max_size=70))
+def test_what_was_padded_comes_back(content: bytes) -> None:
+    assert _unpad(pad(content, 16)) == (content, True)
+
+
+# ---------------------------------------------------------------------- base64
+
+contents = st.binary(min_size=1, max_size=64)
+positions = st.integers(0, 100)
+
+
+def stray_bits(text: str, position: int) -> str:
+    """Set a bit that no byte holds, where there is one."""
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    body = text.rstrip("=")
+    return body[:-1] + letters[letters.index(body[-1]) | 1] + text[len(body) :]
+
+
+DAMAGE: dict[str, Callable[[str, int], str]] = {
+    "alphabet of URLs": lambda text, _: text.replace("+", "-").replace("/", "_"),
+    "no padding": lambda text, _: text.rstrip("="),
+    "half a padding": lambda text, _: text.removesuffix("="),
+    "more padding": lambda text, _: text + "=",
+    "padding in the middle": lambda text, at: text[: at % len(text)] + "=" + text[at % len(text) :],
+    "line break": lambda text, at: text[: at % len(text)] + "\n" + text[at % len(text) :],
+    "line break of MIME": lambda text, at: text[: at % len(text)] + "\r\n" + text[at % len(text) :],
+    "tab": lambda text, at: text[: at % len(text)] + "\t" + text[at % len(text) :],
+    "a letter lost": lambda text, at: text[: at % len(text)] + text[at % len(text) + 1 :],
+    "another alphabet": lambda text, at: text[: at % len(text)] + "é" + text[at % len(text) + 1 :],
+    "percent-encoded": lambda text, _: text.replace("+", "%2B").replace("=", "%3D"),
+    "twice encoded": lambda text, _: base64.b64encode(text.encode()).decode() + "=",
+    "stray bits": lambda text, at: stray_bits(text, at) if text.endswith("=") else text + "=",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+@given(content=contents, position=positions)
+@example(content=b"\xfb\xef\xff\xfb", position=3)
+def test_each_kind_of_damage_is_refused_and_not_repaired(
+    damage: Callable[[str, int], str], content: bytes, position: int
+) -> None:
+    text = base64.b64encode(content).decode()
+    damaged = damage(text, position)
+    assume(damaged != text)
+
+    for read in (decode_base64, repair_base64):
+        with pytest.raises(Base64Error):
+            read(damaged)
+
+
+@given(contents, st.data())
+def test_any_of_the_plus_signs_may_have_become_a_blank(content: bytes, data: st.DataObject) -> None:
+    text = base64.b64encode(content).decode().replace("/", "+")
+    assume(base64.b64encode(base64.b64decode(text)).decode() == text)
+    damaged = "".join(data.draw(st.sampled_from(" +")) if c == "+" else c for c in text)
+
+    assert repair_base64(damaged) == text
+    if damaged != text:
+        with pytest.raises(Base64Error):
+            decode_base64(damaged)
