@@ -129,7 +129,7 @@ class Backend:
             self._failing[operation] = (code, left - 1)
         status = 500 if code == "InternalServerError" else 400
         body = json.dumps({"__type": f"com.amazonaws#{code}", "message": "on demand"}).encode()
-        return AWSResponse(str(request.url), status, HTTPHeaders(), _Raw(body))
+        return AWSResponse(str(request.url), status, HTTPHeaders(), Raw(body))
 
     # Between tests
 
@@ -172,7 +172,7 @@ def _operators_clients(aws_url: str) -> "tuple[DynamoDBClient, SecretsManagerCli
     )
 
 
-class _Raw(io.BytesIO):
+class Raw(io.BytesIO):
     """A body as botocore reads it."""
 
     def stream(self, **_: object) -> Iterator[bytes]:

@@ -56,7 +56,7 @@ def resources(application: Application, url: str, values: Mapping[str, str]) -> 
         stack.callback(dynamodb.close)
         stack.callback(secrets_manager.close)
         for table in application.tables:
-            _create_table(dynamodb, table)
+            create_table(dynamodb, table)
             stack.callback(dynamodb.delete_table, TableName=table.name)
         for secret in application.secrets:
             _create_secret(secrets_manager, secret, values.get(secret.logical_id))
@@ -80,7 +80,8 @@ def generate(secret: GeneratedSecret) -> str:
     return json.dumps(json.loads(secret.template) | {secret.key: text})
 
 
-def _create_table(dynamodb: "DynamoDBClient", table: Table) -> None:
+def create_table(dynamodb: "DynamoDBClient", table: Table) -> None:
+    """Create one table of the template."""
     dynamodb.create_table(
         TableName=table.name,
         BillingMode="PAY_PER_REQUEST",

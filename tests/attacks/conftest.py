@@ -1,0 +1,107 @@
+"""One stack for the tests of this folder, whose answers and logs are searched for secrets."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from infra.local import aws as embedded_aws
+from infra.local.dynamodb_local import DynamoDBLocalError, serve
+from infra.local.stack import Stack
+from infra.local.template import REGION
+from tests.api import Api
+from tests.attacks.watching import Watch
+from tests.backend import Backend
+from tests.contract import assert_keeps_to_the_contract
+from tests.leaks import all_that_is_written
+from wechat_auth import aws
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_figures: list[str] = []
+_missing: list[str] = []
+_searched: list[int] = []
+
+
+@pytest.fixture(scope="package")
+def running_stack() -> Iterator[Stack]:
+    # Not for the whole session: a process runs one stack at a time, and other tests start theirs.
+    with Stack.start() as stack:
+        yield stack
+
+
+@pytest.fixture
+def api(backend: Backend) -> Iterator[Api]:
+    api = Api(backend.stack.url)
+    yield api
+    for answer in api.answers:
+        assert_keeps_to_the_contract(answer)
+
+
+@pytest.fixture
+def say() -> Callable[[str], None]:
+    """Put a line into the figures that stand at the end of the output."""
+    return _figures.append
+
+
+@pytest.fixture(scope="package")
+def dynamodb_local() -> Iterator[str]:
+    """A real DynamoDB engine, for what races; where CI is set, one that is missing fails."""
+    try:
+        with serve() as url:
+            yield url
+    except DynamoDBLocalError as error:
+        if os.environ.get("CI"):
+            raise
+        _missing.append(str(error))
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def engine(
+    backend: Backend, dynamodb_local: str, monkeypatch: pytest.MonkeyPatch
+) -> "Iterator[DynamoDBClient]":
+    """The stack with its tables on the real engine, for what moto cannot prove."""
+    config = Config(max_pool_connections=64, retries={"total_max_attempts": 2})
+    client = boto3.Session("local", "local", region_name=REGION).client(
+        "dynamodb", endpoint_url=dynamodb_local, config=config
+    )
+    for table in backend.stack.application.tables:
+        embedded_aws.create_table(client, table)
+    monkeypatch.setattr(aws, "dynamodb", lambda: client)
+    backend.cold_start()
+    yield client
+    for table in backend.stack.application.tables:
+        client.delete_table(TableName=table.name)
+    client.close()
+
+
+@pytest.fixture
+def watch(
+    api: Api, backend: Backend, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Watch]:
+    with all_that_is_written(monkeypatch, capsys) as written:
+        watch = Watch(written, backend)
+        yield watch
+        watch.search()
+        watch.search_answers(api.answers)
+        _searched.append(watch.searched)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the figures, and say it loudly where races were not tested."""
+    if _figures:
+        terminalreporter.section("attacks")
+        for line in _figures:
+            terminalreporter.line(line)
+    if _searched:
+        terminalreporter.line(
+            f"leaks: no secret in {sum(_searched):,} characters of logs and exceptions"
+        )
+    for message in _missing:
+        terminalreporter.section("RACES WERE NOT TESTED", sep="!", red=True, bold=True)
+        terminalreporter.line(message, red=True)
