@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from infra.local.stack import Stack
 
 _HIGHEST_PORT = 65533  # two more are needed
+_LOOPBACK = "127.0.0.1"
 
 
 def main() -> int:
@@ -31,6 +32,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     # Only now: it takes a second, in which Ctrl-C has to end things cleanly, too.
+    from infra.local import console  # noqa: PLC0415
     from infra.local.docker import DockerMissingError, host_for_containers  # noqa: PLC0415
     from infra.local.stack import PortTakenError, Stack  # noqa: PLC0415
 
@@ -44,11 +46,14 @@ def main() -> int:
     with ExitStack() as until_the_end:
         log = until_the_end.enter_context(_function_log())
         try:
-            host = os.environ.get("LISTEN") or "127.0.0.1"
+            host = os.environ.get("LISTEN") or _LOOPBACK
             if host == "docker":
                 host = host_for_containers()
             stack = until_the_end.enter_context(
-                Stack.start(port=int(port), host=host, on_request=on_request)
+                # The console is for a browser on this machine and for no other address.
+                console.start(port=int(port), on_request=on_request)
+                if host == _LOOPBACK
+                else Stack.start(port=int(port), host=host, on_request=on_request)
             )
         except (PortTakenError, DockerMissingError) as error:
             print(error, file=sys.stderr)
@@ -108,7 +113,7 @@ The API is running; Ctrl-C ends it.
 
 {routes}
 
-    Simulated WeChat   {stack.wechat_url}
+{_console(stack)}    Simulated WeChat   {stack.wechat_url}
     DynamoDB, Secrets  {stack.aws_url}
     Function logs      {log}
 
@@ -128,6 +133,13 @@ Fresh ones, from the simulated phone (log in before you tap, as a mini-program d
     curl -sS -X POST {stack.wechat_url}/_phone/login
     curl -sS -X POST {stack.wechat_url}/_phone/tap
 """
+
+
+def _console(stack: "Stack") -> str:
+    """Where a browser can watch, if it can."""
+    if not stack.url.startswith(f"http://{_LOOPBACK}:"):
+        return ""
+    return f"    In a browser       {stack.url}/ (the demo, and each message as it passes)\n"
 
 
 def _curl(stack: "Stack", path: str, body: dict[str, str]) -> str:

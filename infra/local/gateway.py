@@ -22,7 +22,7 @@ from infra.local.runtime import FunctionError, Functions, FunctionTimeoutError
 from infra.local.template import ACCOUNT_ID, REGION, Application, Authorizer, Route
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 API_ID = "local"
 _STATUSES = range(100, 600)
@@ -67,13 +67,19 @@ class Gateway:
         port: int = 0,
         host: str = "127.0.0.1",
         on_request: Callable[[Served], None] | None = None,
+        front: "Callable[[WSGIApplication], WSGIApplication] | None" = None,
     ) -> None:
-        """Bind the port, 0 for a free one. `on_request` is called after each answer."""
+        """Bind the port, 0 for a free one.
+
+        `on_request` is called after each answer; `front` makes what stands between port and API.
+        """
         self._routes = {route.key: route for route in application.routes}
         self._authorizers = application.authorizers
         self._functions = functions
         self._on_request = on_request
-        self._server = make_server(host, port, self, threaded=True, request_handler=_Quiet)
+        self._server = make_server(
+            host, port, front(self) if front else self, threaded=True, request_handler=_Quiet
+        )
         self._thread = threading.Thread(target=self._server.serve_forever, name="gateway")
         self.url = f"http://{host}:{self._server.server_port}"
 

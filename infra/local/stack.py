@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infra.local import APPID, aws
 from infra.local.gateway import Gateway, Served
 from infra.local.runtime import Functions, Runtime
 from infra.local.template import REGION, Application, read_template
 from infra.local.wechat import App, SimulatedWeChat
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 
@@ -58,6 +61,7 @@ class Stack:
         on_request: Callable[[Served], None] | None = None,
         template: Path = TEMPLATE,
         functions: Callable[[Application], AbstractContextManager[Functions]] = Runtime,
+        front: "Callable[[WSGIApplication], WSGIApplication] | None" = None,
     ) -> "Iterator[Stack]":
         """Run a stack for the length of a `with` block; the environment is as before after it.
 
@@ -70,6 +74,7 @@ class Stack:
             on_request: called with each request that was answered, from the thread that did.
             template: the SAM template.
             functions: what runs its functions, instead of this process.
+            front: makes what stands between the port and the API, if anything does.
 
         Raises:
             PortTakenError: one of the ports is in use.
@@ -100,7 +105,14 @@ class Stack:
             stack.enter_context(aws.resources(application, aws_url, {"AppSecrets": app_secrets}))
             running = stack.enter_context(functions(application))
             gateway = stack.enter_context(
-                Gateway(application, running, port=ports[0], host=host, on_request=on_request)
+                Gateway(
+                    application,
+                    running,
+                    port=ports[0],
+                    host=host,
+                    on_request=on_request,
+                    front=front,
+                )
             )
             yield cls(gateway.url, world, wechat_url, aws_url, appids[0], application, running)
 

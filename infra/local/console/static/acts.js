@@ -1,0 +1,27 @@
+// What the page asks of its console.
+
+const random = crypto.getRandomValues(new Uint32Array(2))
+const phone = random[0].toString(36) + random[1].toString(36)
+let people = 1
+
+/** Do one of the console's acts as the person who holds the phone now. */
+export async function act(name) {
+  const answer = await fetch(`/_console/acts/${name}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ phone: `${phone}n${people}` }),
+  })
+  const document = await answer.json()
+  if (!answer.ok) throw new Error(document.error)
+  return document
+}
+
+/** Hand the phone to somebody who has never been here. */
+export function somebodyNew() {
+  people += 1
+}
+
+/** The number of the newest message. */
+export async function latest() {
+  return (await (await fetch('/_console/latest')).json()).latest
+}

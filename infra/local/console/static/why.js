@@ -1,0 +1,181 @@
+// Why each message exists, in plain words; [Chinese, English].
+
+/** Explain a message; `asked` are the calls that the same request made so far. */
+export function why(message, asked) {
+  const rules = WHY[message.kind] || []
+  const rule = rules.find(([applies]) => applies(message, asked))
+  return rule ? rule[1] : ['', '']
+}
+
+const named = (name, more = () => true) => message => message.name === name && more(message)
+const ok = ({ outcome }) => !outcome
+const item = (operation, target, more = () => true) =>
+  message => message.name === operation && message.target === target && more(message)
+const updates = (text, more = () => true) => message =>
+  (message.sent.UpdateExpression || '').includes(text) && more(message)
+const exchanged = asked => asked.some(({ name, outcome }) => name === 'getPhoneNumber' && !outcome)
+const expired = ({ got, at }) => got && got.Item && got.Item.expires_at <= at
+
+const WHY = {
+  phone: [
+    [named('wx.login'), [
+      '手机向微信要登录 code：5 分钟内有效，只能用一次。',
+      'The phone gets a login code from WeChat: valid for five minutes, and once.']],
+    [named('getPhoneNumber'), [
+      '用户点按并同意。新客户端用 code；密文是给旧客户端的同一个号码。',
+      'The user taps and agrees. New clients use the code; the ciphertext is the same number for old ones.']],
+  ],
+  request: [
+    [named('POST /login'), [
+      '小程序只交出 code。AppSecret 不在前端，所以自己换不了。',
+      'The mini-program hands over the code alone: AppSecret is not in the front end.']],
+    [named('POST /phone'), [
+      '把按钮给的 code 连同会话交给后端：微信会核对两者是同一个人。',
+      'The code of the button, with the session: WeChat checks that both are the same user.']],
+    [named('POST /decrypt'), [
+      '没有 code，就交出密文：只有保管 session_key 的后端解得开。',
+      'No code, so the ciphertext: only the backend, which keeps session_key, can open it.']],
+    [named('GET /session'), ['问后端：会话还有效吗？', 'Is the session still valid?']],
+    [named('DELETE /session'), ['退出登录：会话在服务器上也要消失。', 'Logging out ends the session on the server, too.']],
+  ],
+  call: [
+    [message => message.target === 'AppSecrets', [
+      'AppSecret 只在 Secrets Manager 里。取一次，之后留在内存。',
+      'AppSecret lives in Secrets Manager alone. Read once, then kept in memory.']],
+    [message => message.target === 'KeyRing', [
+      '封存数据用的密钥：数据库里没有明文。也只取一次。',
+      'The key that seals what is stored: the tables hold no plain secret. Read once, too.']],
+
+    [item('PutItem', 'Sessions'), [
+      '存下会话：openid、session_key 加密封存，令牌只留哈希。',
+      'The session is kept: openid and session_key sealed, of the token only a hash.']],
+    [item('GetItem', 'Sessions', expired), [
+      '会话已过期：DynamoDB 可能晚几天才删，所以每次都比对时间。',
+      'It has expired: DynamoDB may delete days later, so every read compares the clock.']],
+    [item('GetItem', 'Sessions'), [
+      '会话令牌是谁的？一次读取就知道。',
+      'Whose session is this? One read tells.']],
+    [item('Query', 'Sessions'), [
+      '取出此人最近的几把 session_key：每次 wx.login 都可能换掉它。',
+      "The user's newest session_keys: each wx.login may have replaced it."]],
+    [item('UpdateItem', 'Sessions', ({ outcome }) => outcome), [
+      '今天还没有失败的记录：下一步从 1 记起。',
+      'No failure was counted today: the next step begins at one.']],
+    [item('UpdateItem', 'Sessions'), [
+      '解密失败要计数：一天 50 次后拒绝，免得有人靠猜伪造号码。',
+      'Failed decryptions are counted: after 50 a day no more, so that nobody forges a number by guessing.']],
+    [item('BatchWriteItem', 'Sessions'), ['删除会话。', 'The session is deleted.']],
+    [item('DeleteItem', 'Sessions'), ['删除会话。', 'The session is deleted.']],
+
+    [item('PutItem', 'PhoneExchanges', ok), [
+      '先占位：同一个 code 再来，也只会去微信兑换一次。',
+      'First a mark: however often this code comes, it goes to WeChat once.']],
+    [item('PutItem', 'PhoneExchanges', ({ got }) => got.Item && got.Item.status === 'INPROGRESS'), [
+      '另一个请求正在兑换同一个 code：等它的答案，不再去问微信。',
+      'Another request is exchanging this code: wait for its answer, and do not ask WeChat again.']],
+    [item('PutItem', 'PhoneExchanges'), [
+      '这个 code 已经兑换过：取回留存的答案，不再问微信。',
+      'This code was exchanged already: the kept answer comes back, WeChat is not asked.']],
+    [item('GetItem', 'PhoneExchanges'), ['取回留存的答案。', 'The kept answer.']],
+    [item('UpdateItem', 'PhoneExchanges'), [
+      '答案加密留存 5 分钟：回复丢了，同一个 code 还能得到同一个号码。',
+      'The answer is kept, sealed, for five minutes: should the reply get lost, the same code still works.']],
+    [item('DeleteItem', 'PhoneExchanges'), [
+      '没兑换成：去掉占位，让同一个 code 可以再试。',
+      'No exchange took place: the mark goes, so that the same code can be tried again.']],
+
+    [item('GetItem', 'AccessTokens'), [
+      '所有函数共用一个 access_token：先看内存，再看这里，最后才问微信。',
+      'All functions share one access_token: memory first, then this item, WeChat last.']],
+    [item('UpdateItem', 'AccessTokens', updates('lease_owner = :owner')), [
+      '拿到租约：同一时刻只有一个去换 token，其余的等它。',
+      'The lease: only one at a time renews the token, the others wait for it.']],
+    [item('UpdateItem', 'AccessTokens', updates('forced_')), [
+      '刚问过，只能强制刷新：先记一笔，微信一天只许 20 次、相隔 30 秒。',
+      'Asked just now, so it must be forced. Counted first: WeChat allows 20 a day, 30 s apart.']],
+    [item('UpdateItem', 'AccessTokens', updates('failed_version')), [
+      '没换到：交还租约，写明原因。', 'No token came: the lease goes back, with the reason.']],
+    [item('UpdateItem', 'AccessTokens'), [
+      '新 token 加密存好，租约交还，大家都用它。',
+      'The new token is stored, sealed, and the lease given back: everybody uses it.']],
+
+    [named('code2Session', ok), [
+      '用 code + AppSecret 换 openid 和 session_key。两者都不离开后端。',
+      'Code and AppSecret become openid and session_key. Neither ever leaves the backend.']],
+    [named('getStableAccessToken', ok), [
+      '调微信接口要 access_token。稳定版：各服务器拿到同一个，不会互相挤掉。',
+      "WeChat's API wants an access_token. The stable one is the same for all servers: none kills another's."]],
+    [named('getPhoneNumber', ok), [
+      '真正的兑换：code 就此用掉，微信给出号码，并计费一次。',
+      'The one real exchange: the code is spent, WeChat tells the number and bills it.']],
+    [named('getPhoneNumber', ({ outcome }) => ['40001', '40014', '42001'].includes(outcome)), [
+      '微信不认这个 access_token，code 没被看过：换 token，再试一次。',
+      'WeChat refuses the access_token and has not looked at the code: get another token, try once more.']],
+    [named('checkEncryptedData', ok), [
+      '再问微信：这段密文真是你加密的吗？防止伪造的号码。',
+      'Did WeChat really encrypt this? Otherwise a number could be forged.']],
+    [named('checkEncryptedData'), [
+      '微信没加密过它：按解不开处理。', 'WeChat did not: it counts as undecryptable.']],
+    [named('checkSessionKey'), ['问微信：这把 session_key 还是现在的吗？', 'Is this session_key the live one?']],
+    [({ lane, outcome }) => lane === 'wechat' && outcome === '-1', [
+      '微信说“系统繁忙”。code 没被用掉。', 'WeChat says "system busy". The code is not spent.']],
+  ],
+  answer: [
+    [({ name, outcome }) => name === 'POST /login' && !outcome, [
+      '小程序只得到会话令牌。openid、session_key 留在后端。',
+      'The mini-program gets a session token. openid and session_key stay behind.']],
+    [({ name, outcome }, asked) => name === 'POST /phone' && !outcome && !exchanged(asked), [
+      '只兑换一次：这是留存的答案，没有再问微信，也没有再计费。',
+      'One exchange only: the kept answer was returned, WeChat was not asked and billed nothing.']],
+    [({ name, outcome }) => name === 'POST /phone' && !outcome, [
+      '号码交给小程序。', 'The number goes to the mini-program.']],
+    [({ name, outcome }) => name === 'POST /decrypt' && !outcome, [
+      '解开的号码交给小程序，openid 与水印留下。',
+      'The decrypted number goes to the mini-program; openid and watermark stay.']],
+    [({ outcome }) => outcome === 'session_invalid', [
+      '会话无效：kit 静默登录一次，再发一遍，用户无感。',
+      'No valid session: the kit logs in silently and sends again; the user notices nothing.']],
+    [({ outcome }) => outcome === 'undecryptable', [
+      '解不开：kit 马上重新登录，请用户再点一次。不说是哪一步失败。',
+      'Undecryptable: the kit logs in again and asks for one more tap. Which check failed is not told.']],
+    [({ outcome }) => outcome === 'wechat_unavailable', [
+      '告诉小程序可以重试（action: retry）：同一次点按仍然有效。',
+      'The mini-program may retry (action: retry): the same tap still counts.']],
+    [({ name }) => name === 'DELETE /session', ['会话没了。', 'The session is gone.']],
+    [({ outcome }) => !outcome, ['会话有效。', 'The session is valid.']],
+  ],
+  note: [
+    [named('refused'), [
+      '用户拒绝：没有 code，什么也不发送。按钮还在，可以再点。',
+      'The user refused: there is no code, so nothing is sent. The button is still there.']],
+    [named('tapped_twice'), [
+      '同一个 code 交出两次：kit 发现它正在路上，只发一次。',
+      'The same code is handed over twice: the kit sees it on its way and sends it once.']],
+    [named('reply_lost'), [
+      '手机没收到回复，不知道成没成。kit 用同一个 code 再问一次。',
+      'No reply came, so the phone cannot know. The kit asks again with the same code.']],
+    [named('session_key_replaced'), [
+      '别处调了 wx.login：微信换了 session_key，后端并不知道。',
+      'wx.login ran elsewhere: WeChat replaced session_key, and the backend never heard.']],
+    [named('session_expired'), [
+      '会话的期限到了，手机还拿着旧令牌。',
+      'The session has expired; the phone still holds its token.']],
+    [named('access_token_dead'), [
+      '微信作废了 access_token（例如别的服务器刷新了它）。',
+      'WeChat has dropped the access_token, as when another server refreshed it.']],
+    [named('wechat_busy'), ['微信从现在起一律回答“系统繁忙”。', 'From now on WeChat answers "system busy".']],
+    [named('healed'), ['微信恢复正常。', 'WeChat works again.']],
+  ],
+}
+
+/** What a note says happened. */
+export const NOTES = {
+  refused: ['用户拒绝授权', 'The user refuses'],
+  tapped_twice: ['点了两次', 'Tapped twice'],
+  reply_lost: ['回复丢了', 'The reply is lost'],
+  session_key_replaced: ['session_key 被换掉', 'session_key is replaced'],
+  session_expired: ['会话过期', 'The session expires'],
+  access_token_dead: ['access_token 失效', 'access_token dies'],
+  wechat_busy: ['微信繁忙', 'WeChat is busy'],
+  healed: ['恢复正常', 'Healed'],
+}

@@ -1,0 +1,240 @@
+"""What each button shows: the text on the phone, and every message in its order.
+
+Each test begins with a backend that has nothing in memory and a mini-program just opened.
+"""
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.api import Api
+from tests.backend import Backend
+from tests.console.window import Window
+
+LOGIN = ["→ POST /login", "code2Session", "PutItem Sessions", "← POST /login (200)"]
+COLD_LOGIN = [
+    "phone wx.login",
+    "→ POST /login",
+    "GetSecretValue KeyRing",
+    "GetSecretValue AppSecrets",
+    "code2Session",
+    "PutItem Sessions",
+    "← POST /login (200)",
+]
+RENEWAL = ["UpdateItem AccessTokens", "getStableAccessToken", "UpdateItem AccessTokens"]
+FIRST_TOKEN = ["GetItem AccessTokens", *RENEWAL]
+ASKED = ["→ POST /phone", "GetItem Sessions", "PutItem PhoneExchanges"]
+EXCHANGED = ["getPhoneNumber", "UpdateItem PhoneExchanges", "← POST /phone (200)"]
+KEPT = [
+    "→ POST /phone",
+    "GetItem Sessions",
+    "PutItem PhoneExchanges ConditionalCheckFailedException",
+    "← POST /phone (200)",
+]
+TAP = "phone getPhoneNumber"
+NUMBER = "138****8000"
+
+
+def exchanges(window: Window) -> str | None:
+    return window.text(".part:last-child .part__fact")
+
+
+def shows_the_number(window: Window) -> bool:
+    return (window.text(".number"), window.text(".problem")) == (NUMBER, None)
+
+
+@pytest.fixture
+def warm(window: Window) -> Window:
+    """After a first tap: an access_token is in memory."""
+    window.scene("new")
+    return window
+
+
+def test_opening_logs_in_silently(window: Window) -> None:
+    assert window.part() == COLD_LOGIN
+    assert (window.text(".login") or "").startswith("已登录，")
+    assert window.text(".number") == "未获取"
+    assert "不离开后端" in window.why("code2Session")
+
+    window.scene("open")
+    assert window.part() == ["phone wx.login", *LOGIN]
+
+
+def test_a_new_clients_tap(window: Window) -> None:
+    window.scene("new")
+    assert window.part() == [TAP, *ASKED, *FIRST_TOKEN, *EXCHANGED]
+    assert shows_the_number(window)
+    assert exchanges(window) == "微信兑换号码 1 次"
+    assert "计费一次" in window.why("getPhoneNumber")
+
+    window.press(".new")
+    assert window.part() == [TAP, *ASKED, *EXCHANGED]
+
+
+def test_an_old_clients_tap(warm: Window) -> None:
+    warm.scene("old")
+    assert warm.part() == [
+        TAP,
+        "→ POST /decrypt",
+        "Query Sessions",
+        "checkEncryptedData",
+        "← POST /decrypt (200)",
+    ]
+    assert shows_the_number(warm)
+    assert exchanges(warm) is None
+
+
+def test_a_refusal_sends_nothing(window: Window) -> None:
+    window.scene("refuse")
+    assert window.part() == ["! refused"]
+    assert window.text(".problem__title") == "已取消授权"
+    assert window.text(".problem__hint") == "user_denied"
+    assert window.text(".toast") == "已取消授权"
+
+    window.scene("new")
+    assert shows_the_number(window)
+
+
+def test_tapping_twice_is_one_exchange(warm: Window) -> None:
+    warm.scene("twice")
+    assert warm.part() == [TAP, "! tapped_twice", *ASKED, *EXCHANGED]
+    assert exchanges(warm) == "微信兑换号码 1 次"
+    assert shows_the_number(warm)
+
+
+def test_a_lost_reply_is_one_exchange(warm: Window) -> None:
+    warm.scene("lost")
+    assert warm.part() == [TAP, *ASKED, *EXCHANGED, "! reply_lost", *KEPT]
+    assert exchanges(warm) == "微信兑换号码 1 次"
+    assert shows_the_number(warm)
+    assert "只兑换一次" in warm.why("← POST /phone (200)")
+    assert warm.text(".row_lost .lost") == "✕ 手机没收到"
+    assert len(warm.page.query_selector_all(".row_lost")) == 1
+
+
+def test_with_a_kit_that_does_not_ask_again_the_scene_shows_that_nothing_more_came(
+    browser: Browser, backend: Backend
+) -> None:
+    broken_kit = ("{ logins: 1, repeats: 1 }).then(({ data })", "{ logins: 1 }).then(({ data })")
+    with Window.open(browser, backend.stack.url, broken_kit=broken_kit) as window:
+        window.scene("new")
+        window.scene("lost")
+        assert window.part() == [TAP, *ASKED, *EXCHANGED, "! reply_lost"]
+        assert window.text(".problem__title") == "网络不可用，请检查后重试"
+
+
+def test_with_a_kit_that_sends_twice_it_still_is_one_exchange(
+    browser: Browser, backend: Backend
+) -> None:
+    broken_kit = ("if (!exchanging[code]) {", "{")
+    with Window.open(browser, backend.stack.url, broken_kit=broken_kit) as window:
+        window.scene("new")
+        window.scene("twice")
+        assert window.part().count("← POST /phone (200)") == 2
+        assert exchanges(window) == "微信兑换号码 1 次"
+
+
+def test_an_expired_session_is_renewed_silently(warm: Window) -> None:
+    warm.scene("expired")
+    assert warm.part() == [
+        "! session_expired",
+        TAP,
+        "→ POST /phone",
+        "GetItem Sessions",
+        "← POST /phone session_invalid (401)",
+        "phone wx.login",
+        *LOGIN,
+        *ASKED,
+        *EXCHANGED,
+    ]
+    assert "静默登录一次" in warm.why("← POST /phone session_invalid (401)")
+    assert shows_the_number(warm)
+    assert warm.page.is_hidden(".toast")
+
+
+def test_a_replaced_session_key_takes_one_more_tap(warm: Window) -> None:
+    warm.scene("replaced")
+    assert warm.part() == [
+        "! session_key_replaced",
+        TAP,
+        "→ POST /decrypt",
+        "Query Sessions",
+        "checkEncryptedData",
+        "UpdateItem Sessions ConditionalCheckFailedException",
+        "UpdateItem Sessions",
+        "← POST /decrypt undecryptable (422)",
+        "phone wx.login",
+        *LOGIN,
+    ]
+    assert warm.text(".problem__title") == "登录已更新，请再点一次"
+    assert "再点一次" in warm.why("← POST /decrypt undecryptable (422)")
+
+    warm.press(".old")
+    assert warm.part()[-1] == "← POST /decrypt (200)"
+    assert shows_the_number(warm)
+
+
+def test_busy_wechat_leaves_the_code_for_another_try(warm: Window) -> None:
+    warm.scene("busy")
+    busy = ["getPhoneNumber -1", "DeleteItem PhoneExchanges"]
+    assert warm.part() == [
+        "! wechat_busy", TAP, *ASKED, *busy, "← POST /phone wechat_unavailable (503)",
+    ]  # fmt: skip
+    assert warm.text(".problem__title") == "微信服务繁忙，请稍后再试"
+    assert warm.page.get_attribute(".scene[data-scene=busy]", "aria-pressed") == "true"
+
+    warm.press(".retry")
+    assert warm.part() == [*ASKED, *busy, "← POST /phone wechat_unavailable (503)"]
+
+    warm.scene("heal")
+    assert warm.part() == ["! healed"]
+    assert warm.page.get_attribute(".scene[data-scene=busy]", "aria-pressed") == "false"
+    warm.press(".retry")
+    assert warm.part() == [*ASKED, *EXCHANGED]
+    assert shows_the_number(warm)
+
+
+def test_a_dead_access_token_is_replaced_on_the_way(warm: Window) -> None:
+    warm.scene("dead")
+    assert warm.part() == [
+        "! access_token_dead",
+        TAP,
+        *ASKED,
+        "getPhoneNumber 40001",
+        "GetItem AccessTokens",
+        "UpdateItem AccessTokens",  # the lease
+        "UpdateItem AccessTokens",  # a forced refresh is counted, since it was asked just now
+        "getStableAccessToken",
+        "UpdateItem AccessTokens",
+        *EXCHANGED,
+    ]
+    assert shows_the_number(warm)
+    assert exchanges(warm) == "微信兑换号码 1 次"
+    assert "code 没被看过" in warm.why("getPhoneNumber 40001")
+
+
+def test_a_new_phone_begins_anew(warm: Window, backend: Backend) -> None:
+    warm.scene("busy")
+    warm.scene("reset")
+    assert [heading.get_attribute("data-scene") for heading in
+            warm.page.query_selector_all(".part")] == ["open"]  # fmt: skip
+    assert warm.part() == ["phone wx.login", *LOGIN]
+    assert warm.text(".number") == "未获取"
+    assert list(backend.wechat.faults) == []
+
+
+def test_checking_and_logging_out_on_the_phone(warm: Window) -> None:
+    warm.press(".check")
+    assert warm.part() == [
+        "→ GET /session", "GetItem Sessions", "checkSessionKey", "← GET /session (200)",
+    ]  # fmt: skip
+    assert warm.text(".toast") == "登录有效"
+    warm.press(".logout")
+    assert warm.part()[0] == "→ DELETE /session"
+    assert warm.part()[-1] == "← DELETE /session (204)"
+    assert warm.text(".login") == "未登录"
+
+
+def test_a_message_of_another_client_appears_too(window: Window, backend: Backend) -> None:
+    Api(backend.stack.url).request("GET", "/session", token="x" * 70)
+    window.page.wait_for_selector(".row[data-name='GET /session'][data-kind=answer]")
+    assert window.part()[-2:] == ["→ GET /session", "← GET /session session_invalid (401)"]

@@ -1,0 +1,48 @@
+"""A stack with a console, from its start to its end."""
+
+import threading
+
+import urllib3
+
+from infra.local import __main__ as run
+from infra.local import console
+from infra.local.stack import Stack
+from wechat_auth import services
+
+
+def test_the_next_stack_is_not_watched_and_has_no_console() -> None:
+    unwatched = services.wechat
+    with console.start() as stack:
+        assert services.wechat is not unwatched
+        assert urllib3.request("GET", f"{stack.url}/_console/latest").json() == {"latest": 0}
+    assert services.wechat is unwatched
+    with Stack.start() as stack:
+        for path in ("/", "/_console/", "/_console/latest"):
+            reply = urllib3.request("GET", stack.url + path, headers={"Accept": "text/html"})
+            assert (reply.status, reply.json()) == (404, {"message": "Not Found"})
+
+
+def test_a_browser_that_listens_does_not_hold_up_the_end() -> None:
+    told: list[bytes] = []
+    listening = threading.Event()
+
+    def listen(url: str) -> None:
+        reply = urllib3.request("GET", f"{url}/_console/events", preload_content=False)
+        listening.set()
+        told.append(reply.read())
+
+    with console.start() as stack:
+        browser = threading.Thread(target=listen, args=(stack.url,))
+        browser.start()
+        assert listening.wait(30)
+    browser.join(timeout=30)
+    assert not browser.is_alive()
+    assert told[0].startswith(b"retry: 1000\n\n")
+
+
+def test_make_run_names_the_console_where_there_is_one() -> None:
+    with console.start() as stack:
+        line = f"    In a browser       {stack.url}/ "
+        assert run._welcome(stack, "log").count(line) == 1
+    with Stack.start(host="localhost") as stack:
+        assert "In a browser" not in run._welcome(stack, "log")
