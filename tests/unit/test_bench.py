@@ -1,0 +1,117 @@
+"""What the measurements are held against, and how they are told."""
+
+import copy
+import xml.etree.ElementTree as ET
+from typing import Any
+
+import pytest
+
+from tests.bench import report
+from tests.bench.artefacts import FLOOR
+from tests.bench.chart import chart
+from tests.bench.environment import Context
+
+EVERYBODY = [
+    *report.ROUND_TRIPS,
+    FLOOR,
+    report.CALLS,
+    report.UNCOMPILED,
+    report.FASTAPI,
+    report.FASTAPI_SHIPPED,
+]
+
+
+@pytest.fixture
+def figures() -> dict[str, Any]:
+    """Figures that reach every target exactly."""
+    first = dict.fromkeys(EVERYBODY, 1.0) | {
+        "login": 1.15,
+        "authorizer": 1.05,
+        report.UNCOMPILED: 2.3,
+        report.FASTAPI_SHIPPED: 4.6,
+        report.FASTAPI: 2.3,
+    }
+    return {
+        "cold": {
+            name: {"init": [s / 2], "first": [s], "cpu": [s], "rss": [60 * 2**20]}
+            for name, s in first.items()
+        },
+        "emulated": {FLOOR: [1.0], "login": [1.0]},
+        "warm": {
+            name: {"cpu": [0.0015], "outside": [0.001 if name == "login" else 0.004], "wall": [0.1]}
+            for name in EVERYBODY
+        },
+        "round_trips": {
+            name: {"warm": dict(calls), "cold": {}} for name, calls in report.ROUND_TRIPS.items()
+        },
+        "sizes": {"login": [2**20, 2**21]},
+        "crypto": {"decrypt 16 ours": [3.0], "decrypt 16 openssl": [1.0]},
+        "memory": {"512": {"init": [1.0], "first": [0.5], "warm": [0.01]}},
+    }
+
+
+def test_figures_at_the_limit_reach_every_target(figures: dict[str, Any]) -> None:
+    for target in report.targets(figures):
+        assert target.reached or target.measured == pytest.approx(target.limit), target
+    assert "MISSED" not in report.report(_better(figures))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "missed"),
+    [
+        (("cold", "login", "first"), [1.2], "cold login / floor"),
+        (("cold", "authorizer", "first"), [1.1], "cold authorizer / floor"),
+        (("cold", report.UNCOMPILED, "first"), [1.0], "uncompiled build / cold login"),
+        (("cold", report.FASTAPI_SHIPPED, "first"), [3.0], "FastAPI as sam build / cold login"),
+        (("cold", report.FASTAPI, "first"), [1.5], "FastAPI compiled / cold login"),
+        (("warm", "login", "outside"), [0.002], "warm login / FastAPI, outside the network"),
+        (("warm", "login", "cpu"), [0.002], "warm login, processor"),
+        (("crypto", "decrypt 16 ours"), [3.1], "decrypt / OpenSSL, the worst size"),
+        (("cold", "phone", "rss"), [61 * 2**20], "peak memory, the largest function"),
+        (
+            ("round_trips", "session", "warm"),
+            {"GetItem:Sessions": 1, "GetSecretValue:KeyRing": 1},
+            "round trips beyond the design",
+        ),
+    ],
+)
+def test_each_target_can_be_missed(
+    figures: dict[str, Any], path: tuple[str, ...], value: object, missed: str
+) -> None:
+    figures = _better(figures)
+    place = figures
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = value
+    assert missed in {each.name for each in report.targets(figures) if not each.reached}
+
+
+def test_the_report_tells_all_there_is(figures: dict[str, Any]) -> None:
+    text = report.report(figures)
+    for name in EVERYBODY:
+        assert f"| {name}" in text
+    assert "1 GetItem:Sessions" in text
+    assert "| decrypt 16 bytes |      3.00 |" in text
+
+
+def test_the_chart_has_a_bar_for_each_and_says_what_was_measured() -> None:
+    texts = [
+        element.text
+        for element in ET.fromstring(chart({"login": [1.0, 2, 3], FLOOR: [4.0]}, ["login"], "abc"))  # noqa: S314
+    ]
+    assert {"login", "floor", "0.50 ×", "1.00 ×"} <= set(texts)
+    assert any("abc" in (text or "") for text in texts)
+
+
+def test_the_context_is_one_that_handlers_can_use() -> None:
+    assert Context().get_remaining_time_in_millis() > 0
+
+
+def _better(figures: dict[str, Any]) -> dict[str, Any]:
+    """Return figures a little beyond the limits, so that rounding does not matter."""
+    better = copy.deepcopy(figures)
+    better["cold"]["login"]["first"] = [1.1]
+    better["cold"]["authorizer"]["first"] = [1.0]
+    better["warm"]["login"] = {"cpu": [0.0014], "outside": [0.0009], "wall": [0.1]}
+    better["crypto"]["decrypt 16 ours"] = [2.9]
+    return better
