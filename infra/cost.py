@@ -125,13 +125,14 @@ def average(value: Callable[[Route], float]) -> float:
     return sum(route.share * value(route) for route in LOAD.routes.values())
 
 
-def bill(calls: int) -> list[Line]:
+def bill(calls: int, cold: float | None = None) -> list[Line]:
     """Return the monthly bill for so many calls, with monitoring, without fixed addresses.
 
     Args:
-        calls: One of `LEVELS`.
+        calls: A month; one of `LEVELS` if ``cold`` is not given.
+        cold: Share of them that start an environment.
     """
-    cold = LOAD.cold[calls]
+    cold = LOAD.cold[calls] if cold is None else cold
     warm_seconds = average(lambda route: route.milliseconds) / 1000
     seconds = calls * (warm_seconds + cold * LOAD.cold_seconds)
     writes, reads = average(lambda route: route.writes), average(lambda route: route.reads)
