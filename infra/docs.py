@@ -4,16 +4,21 @@ A table stands between `<!-- name -->` and `<!-- /name -->`. A test holds the fi
 this writes, so that the documentation cannot say anything else than the code.
 """
 
+import re
+from collections.abc import Mapping
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import Final
 
-from infra import cost
+from infra import cost, growth
 from infra.local.template import read_document
 from wechat_auth.errors import ERRCODES, ERRCODES_OF_CALL, PROBLEMS, Errcode, Problem
 
 ROOT: Final = Path(__file__).parents[1]
 READMES: Final = (ROOT / "README.md", ROOT / "README.zh-CN.md")
 COST: Final = (ROOT / "docs/cost.md", ROOT / "docs/cost.zh-CN.md")
+GROWTH: Final = ROOT / "docs/growth.svg"
+SECURITY: Final = (ROOT / "SECURITY.md", ROOT / "SECURITY.zh-CN.md")
 
 
 def errors_table(*, chinese: bool) -> str:
@@ -70,7 +75,7 @@ def render(text: str, *, chinese: bool) -> str:
     Raises:
         ValueError: A table's place is missing, or a parameter has no Chinese description.
     """
-    return _fill(
+    return fill(
         text,
         {
             "errors": errors_table(chinese=chinese),
@@ -86,17 +91,69 @@ def render_cost(text: str, *, chinese: bool) -> str:
     Raises:
         ValueError: A table's place is missing.
     """
-    return _fill(
+    return fill(
         text,
         {
             "prices": cost.prices_table(chinese=chinese),
             "load": cost.load_table(chinese=chinese),
             "cost": cost.cost_table(chinese=chinese),
+            "growth": growth.growth_table(chinese=chinese),
+            "limits": growth.limits_table(chinese=chinese),
         },
     )
 
 
-def _fill(text: str, tables: dict[str, str]) -> str:
+def shipped_table(*, chinese: bool) -> str:
+    """Return the packages that the layers ship, with their versions and licences.
+
+    The licence is what the package says of itself (Core metadata specifications, PyPA).
+    """
+    head = "| 层 | 包 | 版本 | 许可证 |" if chinese else "| layer | package | version | licence |"
+    rows = [
+        f"| {layer} | {name} | {version} | {licence(metadata(name).json)} |"
+        for layer in ("crypto", "auth")
+        for name, version in _pinned(ROOT / "layers" / layer / "requirements.txt")
+    ]
+    return "\n".join([head, "|---|---|---|---|", *rows])
+
+
+def licence(package: Mapping[str, str | list[str]]) -> str:
+    """Return a package's licence: an SPDX expression, or what its metadata had before there were.
+
+    Args:
+        package: Its metadata as JSON (PEP 566).
+
+    Raises:
+        ValueError: It names none.
+    """
+    prefix = "License :: OSI Approved :: "
+    classifiers = package.get("classifier", [])
+    names = [each.removeprefix(prefix) for each in classifiers if each.startswith(prefix)]
+    named = package.get("license_expression") or ", ".join(names) or package.get("license")
+    if not named:
+        raise ValueError(f"{package['name']} names no licence")
+    return str(named)
+
+
+def render_security(text: str, *, chinese: bool) -> str:
+    """Return the text of SECURITY.md with its table as it should be.
+
+    Raises:
+        ValueError: The table's place is missing.
+    """
+    return fill(text, {"shipped": shipped_table(chinese=chinese)})
+
+
+def _pinned(requirements: Path) -> list[tuple[str, str]]:
+    return re.findall(r"^([\w.-]+)==(\S+)", requirements.read_text("utf-8"), re.MULTILINE)
+
+
+def fill(text: str, tables: dict[str, str]) -> str:
+    """Return a text with tables in their places.
+
+    Raises:
+        ValueError: A table's place is missing.
+    """
     for name, table in tables.items():
         start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
         if text.count(start) != 1 or text.count(end) != 1:
@@ -107,12 +164,17 @@ def _fill(text: str, tables: dict[str, str]) -> str:
 
 
 def main() -> None:
-    """Rewrite the READMEs and the guides."""
-    for paths, renderer in ((READMES, render), (COST, render_cost)):
+    """Rewrite the READMEs, the guides and the chart of growth."""
+    for paths, renderer in (
+        (READMES, render),
+        (COST, render_cost),
+        (SECURITY, render_security),
+    ):
         for path in paths:
             text = path.read_text(encoding="utf-8")
             chinese = path.name.endswith(".zh-CN.md")
             path.write_text(renderer(text, chinese=chinese), encoding="utf-8")
+    GROWTH.write_text(growth.growth_chart(), encoding="utf-8")
 
 
 def _all_errcodes() -> list[tuple[str, Errcode]]:

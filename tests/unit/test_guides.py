@@ -11,7 +11,8 @@ import pytest
 from infra.local.template import read_document
 from tests.transform import ROOT, TEMPLATES
 
-GUIDES = [ROOT / "docs" / name for name in ("deploy.md", "operate.md", "cost.md")]
+_NAMES = ("deploy.md", "operate.md", "cost.md", "bench.md", "faults.md")
+GUIDES = [ROOT / "docs" / name for name in _NAMES]
 ALL = [*GUIDES, *(path.with_suffix(".zh-CN.md") for path in GUIDES)]
 
 
