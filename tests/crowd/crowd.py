@@ -4,6 +4,7 @@ import itertools
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -11,8 +12,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 from infra.local import dynamodb_local
 from infra.local.wechat import App, SimulatedWeChat
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
 PROCESSES, THREADS = 40, 5
 _PATIENCE = 60.0  # seconds after which a process that does not report is an error
 _fork = multiprocessing.get_context("forkserver")
-_fork.set_forkserver_preload(["tests.crowd.worker"])
 _appids = itertools.count(1)
 
 Skew = Callable[[int], float]
@@ -41,6 +43,14 @@ def no_skew(_: int) -> float:
 def half_a_minute_each_way(number: int) -> float:
     """Spread the clocks evenly over -30 to +30 s, neighbours far apart."""
     return (number * 37) % 61 - 30.0
+
+
+def _start_fork_server() -> None:
+    """Start the process that all others are forked from, with everything imported already."""
+    _fork.set_forkserver_preload(["tests.crowd.worker"])
+    # It is not told sys.path before it imports, and goes on without what it does not find.
+    with mock.patch.dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)):
+        forkserver.ensure_running()
 
 
 class World:
@@ -64,6 +74,7 @@ class World:
             DynamoDBLocalError: The engine cannot be had.
         """
         with ExitStack() as stack:
+            _start_fork_server()
             dynamodb_url = stack.enter_context(dynamodb_local.serve())
             wechat = SimulatedWeChat([App("wx0000000000000000", APP_SECRET)])
             server = stack.enter_context(wechat.serve())
