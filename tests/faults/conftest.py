@@ -1,0 +1,42 @@
+"""One stack for the tests of this folder, whose answers and logs are searched for secrets."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from infra.local.stack import Stack
+from tests.api import Api
+from tests.backend import Backend
+from tests.contract import assert_keeps_to_the_contract
+from tests.faults.matrix import Matrix
+from wechat_auth import wechat
+
+_matrix = Matrix()
+
+
+@pytest.fixture(scope="package")
+def running_stack() -> Iterator[Stack]:
+    # Not for the whole session: a process runs one stack at a time, and other tests start theirs.
+    with Stack.start() as stack:
+        yield stack
+
+
+@pytest.fixture
+def api(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    monkeypatch.setattr(wechat, "CALL_TIMEOUT", 0.1)
+    api = Api(backend.stack.url)
+    yield api
+    for answer in api.answers:
+        assert_keeps_to_the_contract(answer)
+
+
+@pytest.fixture
+def matrix() -> Matrix:
+    return _matrix
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how much was broken."""
+    if _matrix.cells:
+        terminalreporter.section("faults")
+        terminalreporter.line(f"{len(_matrix.cells)} cells of the matrix hold")

@@ -1,0 +1,50 @@
+"""The matrix can fail: its checks find each of these faults in a backend spoilt on purpose."""
+
+import pytest
+import time_machine
+
+from tests.api import Api
+from tests.backend import Backend
+from tests.faults import test_matrix
+from tests.faults.breakages import (
+    Breakage,
+    answers_what_is_not_expected,
+    sends_again,
+    writes_in_two_steps,
+)
+from tests.faults.matrix import Matrix
+from wechat_auth import http, sessions, wechat
+
+
+@pytest.fixture(autouse=True)
+def _whole_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undo afterwards whatever a breakage replaces."""
+    for owner, name in (
+        (wechat.WeChat, "_send"),
+        (sessions.Sessions, "issue"),
+        (http, "explain"),
+    ):
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+
+
+@pytest.mark.parametrize(
+    ("breakage", "request_", "found"),
+    [
+        (sends_again, "POST /login", "a code was sent twice by one request"),
+        (writes_in_two_steps, "POST /login", "assert_nothing_is_half_written"),
+        (answers_what_is_not_expected, "GET /session", "internal_error"),
+    ],
+)
+def test_what_is_broken_is_found(
+    api: Api,
+    backend: Backend,
+    clock: time_machine.Traveller,
+    breakage: Breakage,
+    request_: str,
+    found: str,
+) -> None:
+    breakage()
+    every_cell = test_matrix.test_each_fault_has_its_answer_and_leaves_nothing_behind
+    with pytest.raises(AssertionError) as caught:
+        every_cell(api, backend, clock, Matrix(), request_)
+    assert found in f"{caught.traceback[-1].name}: {caught.value}"

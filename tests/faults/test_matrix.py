@@ -1,0 +1,88 @@
+"""Every call that leaves the process, failing in every way, in every request: one cell each."""
+
+import os
+from pathlib import Path
+
+import pytest
+import time_machine
+
+from infra import docs
+from tests.api import Api
+from tests.backend import Backend
+from tests.faults import expected
+from tests.faults.breaking import KINDS, Outside
+from tests.faults.matrix import Cell, Matrix
+from tests.faults.requests import REQUESTS, Ask, Scene
+from tests.faults.whole import assert_nothing_is_half_written
+from wechat_auth import services
+
+PAGES = [docs.ROOT / "docs" / name for name in ("faults.md", "faults.zh-CN.md")]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("request_", REQUESTS)
+def test_each_fault_has_its_answer_and_leaves_nothing_behind(
+    api: Api, backend: Backend, clock: time_machine.Traveller, matrix: Matrix, request_: str
+) -> None:
+    outside = Outside(backend)
+
+    def prepared() -> Ask:
+        for table in backend.stack.application.tables:
+            backend.clear(table.logical_id)
+        ask = REQUESTS[request_](Scene(api, backend, backend.wechat.phone(backend.stack.appid)))
+        backend.clear("AccessTokens")
+        cold(backend, clock)
+        outside.calls.clear()
+        return ask
+
+    with outside.watched():
+        ask = prepared()
+        assert ask() == expected.healthy(request_)
+        calls = list(outside.calls)
+        assert calls
+        for call in calls:
+            for kind in KINDS:
+                # To WeChat nothing is sent twice, so that there is no repetition which could fail.
+                for lasting in (True,) if call.is_wechats else (False, True):
+                    ask = prepared()
+                    arrived = backend.wechat.billed.arrivals
+                    outside.break_down(call, kind, lasting=lasting)
+                    answer = ask()
+                    outside.heal()
+                    assert call in outside.calls
+                    sent = backend.wechat.billed.arrivals - arrived
+                    assert set(sent.values()) <= {1}, "a code was sent twice by one request"
+                    assert_nothing_is_half_written(backend)
+                    clock.shift(31)  # longer than any lease
+                    again = ask()
+                    cell = Cell(request_, call, kind, lasting, answer, again)
+                    assert cell == Cell(
+                        request_,
+                        call,
+                        kind,
+                        lasting,
+                        expected.answer(request_, call, kind, lasting=lasting),
+                        expected.afterwards(request_, calls, call, kind, lasting=lasting),
+                    )
+                    assert set(backend.wechat.billed.exchanges.values()) <= {1}
+                    matrix.add(cell)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_documentation_shows_this_matrix(matrix: Matrix, page: Path) -> None:
+    """`make fault-table` writes it there."""
+    if {cell.request for cell in matrix.cells} != REQUESTS.keys():
+        pytest.skip("not every request was tried")
+    text = page.read_text("utf-8")
+    table = matrix.table(chinese=page.name.endswith(".zh-CN.md"))
+    shown = docs.fill(text, {"faults": table})
+    if os.environ.get("REWRITE") == "1":
+        page.write_text(shown, "utf-8")
+    else:
+        assert shown == text, "run: make fault-table"
+
+
+def cold(backend: Backend, clock: time_machine.Traveller) -> None:
+    """Let the next request meet a new environment, in which nobody really waits."""
+    backend.cold_start()
+    services.access_tokens()._item._sleep = clock.shift
