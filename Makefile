@@ -4,6 +4,8 @@
 PORT    ?= 3000
 LISTEN  ?= 127.0.0.1
 EVENT   ?= login
+RUNS    ?= 15
+SECONDS ?= 60
 VENV    ?= .venv
 PYTHON  ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
@@ -13,8 +15,8 @@ BIN      = $(VENV)/bin
 SAM_VENV = .venv-sam
 CHECKOV_VENV = .venv-checkov
 SAM      = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 $(SAM_VENV)/bin/sam
-INSTALL  = pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
-	--only-binary :all: -r
+LOCKED   = --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r
+INSTALL  = pip install $(LOCKED)
 LOCK     = $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate
 
 # The folder of Lambda's Python, which compiles the layers; sam takes the real one, no pyenv shim.
@@ -23,14 +25,16 @@ PYTHON313 ?= $(shell for python in python3.13 \
 	"$$python" -c 'import sys; print(sys.base_exec_prefix + "/bin")' 2>/dev/null && break; done)
 EMULATOR_VENV = .venv-emulator
 NODE_MODULES  = miniprogram/node_modules/.package-lock.json
+TRACKED   = git ls-files -z --cached --others --exclude-standard -- \
+	':!requirements' ':!*/requirements.txt' ':!*/package-lock.json' ':!*.png' ':!.secrets.baseline'
 TEMPLATES = template.yaml infra/egress.yaml infra/observability.yaml
 
 BUILT   = .aws-sam/built
 SOURCES = template.yaml samconfig.toml $(wildcard infra/*.yaml infra/local/sam_template.py) \
 	$(shell find layers functions -name __pycache__ -prune -o -type f -print)
 
-.PHONY: help run demo crowd test test-crowd test-miniprogram lint types template check format lock docs clean deploy \
-	build test-build demo-emulator sam-local invoke
+.PHONY: help run demo crowd load test test-crowd test-hostile fault-table test-console test-miniprogram lint types secrets baseline template check format lock docs clean deploy \
+	build bench record test-build demo-emulator sam-local invoke
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -45,14 +49,26 @@ demo: $(VENV)/installed ## Walk the whole journey over HTTP and check every step
 crowd: $(VENV)/installed ## 200 workers share one access_token, on DynamoDB Local (needs Java and npm)
 	@PYTHONPATH=layers/crypto:layers/auth $(BIN)/python -m tests.crowd
 
+load: $(VENV)/installed ## Visitors and faults for so many SECONDS, on DynamoDB Local (needs Java and npm)
+	@SECONDS=$(SECONDS) PYTHONPATH=layers/crypto:layers/auth $(BIN)/python -m tests.load
+
 test: $(VENV)/installed ## Run every test, with coverage
-	$(BIN)/python -m pytest --ignore tests/artefacts --ignore tests/crowd --cov \
+	$(BIN)/python -m pytest tests/unit tests/integration tests/e2e --cov \
 		--cov-report=term-missing:skip-covered $(ARGS)
-	@$(if $(ARGS),:,$(MAKE) --no-print-directory test-crowd test-miniprogram)
+	@$(if $(ARGS),:,$(MAKE) --no-print-directory test-crowd test-hostile test-console test-miniprogram)
 
 # By themselves, since they measure how long workers wait, and coverage would slow them down.
 test-crowd: $(VENV)/installed ## Test the access_token's races on DynamoDB Local (needs Java and npm)
 	$(BIN)/python -m pytest tests/crowd
+
+test-hostile: $(VENV)/installed ## Attack it, fuzz it, break every call, and load it (needs Java and npm)
+	$(BIN)/python -m pytest tests/attacks tests/fuzz tests/faults tests/load
+
+fault-table: $(VENV)/installed ## Write what each fault comes to into docs/faults.md
+	REWRITE=1 $(BIN)/python -m pytest tests/faults/test_matrix.py
+
+test-console: $(VENV)/installed ## Press every button of the console (needs Chromium)
+	$(BIN)/python -m pytest tests/console
 
 # Where Node.js is missing this says so; in CI it fails.
 test-miniprogram: $(VENV)/installed ## Test the client kit and the demo mini-program (Node.js 18.18 or newer)
@@ -70,11 +86,21 @@ build: $(BUILT) ## Build what is deployed, and an SBOM of each layer (.aws-sam/b
 $(BUILT): $(SOURCES) $(SAM_VENV)/installed | python3.13
 	PATH="$(PYTHON313):$$PATH" $(SAM) build
 	$(SAM_VENV)/bin/python -m infra.local.sam_template
-	for layer in crypto auth; do $(SAM_VENV)/bin/cyclonedx-py requirements --output-reproducible \
-		--output-file .aws-sam/build/$$layer.cdx.json layers/$$layer/requirements.txt \
+	for layer in crypto auth; do bill=.aws-sam/bill/$$layer; \
+		"$(PYTHON313)/python3.13" -m venv --clear --without-pip $$bill \
+		&& "$(PYTHON313)/python3.13" -m pip --python $$bill install $(LOCKED) layers/$$layer/requirements.txt \
+		&& $(SAM_VENV)/bin/cyclonedx-py environment --output-reproducible \
+			--output-file .aws-sam/build/$$layer.cdx.json $$bill \
 		|| exit 1; done
 	@du -sh .aws-sam/build/*Layer
 	@touch $@
+
+bench: build $(VENV)/installed $(EMULATOR_VENV)/installed ## Measure starts, requests and memory beside their peers (RUNS=15)
+	@PYTHONPATH=layers/crypto:layers/auth $(BIN)/python -m tests.bench \
+		--python "$(PYTHON313)/python3.13" --runs $(RUNS) $(ARGS)
+
+record: build $(VENV)/installed ## Accept the imports and instruction counts of what is built (needs valgrind)
+	@PYTHONPATH=layers/crypto:layers/auth $(BIN)/python -m tests.bench.recorded "$(PYTHON313)/python3.13"
 
 test-build: build $(VENV)/installed $(EMULATOR_VENV)/installed ## Test what was built
 	PATH="$(PYTHON313):$$PATH" $(BIN)/python -m pytest tests/artefacts $(ARGS)
@@ -110,7 +136,14 @@ template: $(SAM_VENV)/installed $(CHECKOV_VENV)/installed ## Check the templates
 	$(CHECKOV_VENV)/bin/checkov --skip-download --quiet --compact --framework cloudformation \
 		--file $(TEMPLATES)
 
-check: lint types template ## Lint, types and template
+# What only looks like a secret stands in the baseline as a hash; `make baseline` adds to it.
+secrets: $(VENV)/installed ## Look for secrets in what is to be committed
+	@$(TRACKED) | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
+
+baseline: $(VENV)/installed ## Accept what `make secrets` names as examples: look at the difference
+	$(TRACKED) | xargs -0 $(BIN)/detect-secrets scan --slim > .secrets.baseline
+
+check: lint types secrets template ## Lint, types, secrets and template
 
 format: $(VENV)/installed ## Format the Python code
 	$(BIN)/ruff check --fix .
@@ -127,9 +160,12 @@ lock: $(VENV)/installed ## Pin the newest versions that pyproject.toml allows
 	for layer in crypto auth; do $(LOCK) --python-version 3.13 --python-platform linux \
 		--constraint requirements/dev.txt --group $$layer -o layers/$$layer/requirements.txt \
 		|| exit 1; done
+	for peer in floor fastapi_wechatpy powertools_resolver; do $(LOCK) --python-version 3.13 \
+		--python-platform linux --constraint requirements/dev.txt --group $$peer \
+		-o tests/bench/peers/$$peer/requirements.txt || exit 1; done
 
 clean: ## Remove what was installed and built
-	rm -rf $(VENV) $(SAM_VENV) $(CHECKOV_VENV) $(EMULATOR_VENV) miniprogram/node_modules .aws-sam .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+	rm -rf $(VENV) $(SAM_VENV) $(CHECKOV_VENV) $(EMULATOR_VENV) miniprogram/node_modules .aws-sam .bench .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis \
 		.dynamodb-local*
 
 $(VENV)/installed: requirements/dev.txt
