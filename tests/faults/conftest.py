@@ -9,6 +9,8 @@ from tests.api import Api
 from tests.backend import Backend
 from tests.contract import assert_keeps_to_the_contract
 from tests.faults.matrix import Matrix
+from tests.faults.writing import leaks_in
+from tests.leaks import all_that_is_written
 from wechat_auth import wechat
 
 _matrix = Matrix()
@@ -33,6 +35,23 @@ def api(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
 @pytest.fixture
 def matrix() -> Matrix:
     return _matrix
+
+
+@pytest.fixture(autouse=True)
+def _no_secret_is_written(
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[None]:
+    if "backend" not in request.fixturenames:
+        yield
+        return
+    backend = request.getfixturevalue("backend")
+    api = request.getfixturevalue("api") if "api" in request.fixturenames else None
+    with all_that_is_written(monkeypatch, capsys) as written:
+        yield
+        text = "".join((written.output, *written.records, *written.exceptions))
+    assert leaks_in(text, backend, api) == []
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

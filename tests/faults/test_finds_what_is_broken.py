@@ -13,6 +13,7 @@ from tests.faults.breakages import (
     writes_in_two_steps,
 )
 from tests.faults.matrix import Matrix
+from tests.faults.writing import leaks_in
 from wechat_auth import http, sessions, wechat
 
 
@@ -48,3 +49,20 @@ def test_what_is_broken_is_found(
     with pytest.raises(AssertionError) as caught:
         every_cell(api, backend, clock, Matrix(), request_)
     assert found in f"{caught.traceback[-1].name}: {caught.value}"
+
+
+def test_a_secret_that_is_written_is_found(api: Api, backend: Backend) -> None:
+    phone = backend.wechat.phone()
+    code, tap = phone.login(), phone.tap_phone_number()
+    token = api.login(code).json["token"]
+    api.phone(tap.code)
+    for secret, what in (
+        (code, "code"),
+        (tap.code, "code"),
+        (token, "session token"),
+        (phone.openid, "openid"),
+        (phone.number, "phone number"),
+        (backend.wechat.apps[0].secret, "AppSecret"),
+    ):
+        assert leaks_in(f"a line with {secret} in it", backend, api) == [what]
+    assert leaks_in("a line without", backend, api) == []

@@ -19,7 +19,7 @@ from tests.faults.breakages import Breakage, lets_everybody_in
 from tests.faults.environment import Environment, Place, start_fork_server
 from tests.faults.test_killed import event
 
-PROCESSES, THREADS, CODES = 6, 4, 10
+PROCESSES, THREADS, CODES = 4, 4, 8
 
 Gather = Callable[[Breakage | None], list[Environment]]
 
