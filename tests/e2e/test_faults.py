@@ -89,7 +89,7 @@ def test_a_breakdown_is_a_problem_document_and_no_more(
     monkeypatch: pytest.MonkeyPatch,
     route: str,
 ) -> None:
-    monkeypatch.setattr(wechat_client, "CALL_TIMEOUT", 0.2)
+    monkeypatch.setattr(wechat_client, "CALL_TIMEOUT", 1)
     for breakdown, fault in BREAKDOWNS.items():
         wechat.faults.add(fault)
         before = wechat.count(ROUTES[route].call)
@@ -191,7 +191,7 @@ def test_logging_out_everywhere_needs_no_wechat(
     backend: Backend,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(wechat_client, "CALL_TIMEOUT", 0.2)
+    monkeypatch.setattr(wechat_client, "CALL_TIMEOUT", 1)
     for fault in BREAKDOWNS.values():
         token = api.logged_in(phone)
         wechat.faults.add(fault)

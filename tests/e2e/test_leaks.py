@@ -33,7 +33,7 @@ NICK_NAME = "an unmistakable nick name"
 def written(
     backend: Backend, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Written]:
-    monkeypatch.setattr(wechat_client, "CALL_TIMEOUT", 0.2)
+    monkeypatch.setattr(wechat_client, "CALL_TIMEOUT", 1)
     with all_that_is_written(monkeypatch, capsys) as written:
         yield written
 

@@ -11,7 +11,6 @@ from tests.contract import assert_keeps_to_the_contract
 from tests.faults.matrix import Matrix
 from tests.faults.writing import leaks_in
 from tests.leaks import all_that_is_written
-from wechat_auth import wechat
 
 _matrix = Matrix()
 
@@ -24,8 +23,7 @@ def running_stack() -> Iterator[Stack]:
 
 
 @pytest.fixture
-def api(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
-    monkeypatch.setattr(wechat, "CALL_TIMEOUT", 0.1)
+def api(backend: Backend) -> Iterator[Api]:
     api = Api(backend.stack.url)
     yield api
     for answer in api.answers:

@@ -53,10 +53,10 @@ def _forks() -> None:
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch, backend: Backend) -> None:
-    """Let whoever waits for the dead one have a fifth of a second for it in place of 17."""
+    """Let whoever waits for the dead one have little more than a second for it in place of 17."""
     functions = backend.stack.application.functions
     timeout = functions["phone"].timeout
-    monkeypatch.setattr(phone_exchange, "TRY", timeout - 0.9)
+    monkeypatch.setattr(phone_exchange, "TRY", timeout - 2)
 
 
 def test_nothing_else_is_called_than_what_is_killed_here(backend: Backend, phone: Phone) -> None:

@@ -19,7 +19,7 @@ from wechat_auth import services
 PAGES = [docs.ROOT / "docs" / name for name in ("faults.md", "faults.zh-CN.md")]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("request_", REQUESTS)
 def test_each_fault_has_its_answer_and_leaves_nothing_behind(
     api: Api, backend: Backend, clock: time_machine.Traveller, matrix: Matrix, request_: str
