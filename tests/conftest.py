@@ -12,6 +12,7 @@ from infra.local.stack import Stack
 from infra.local.wechat import Phone, SimulatedWeChat
 from tests.api import Api
 from tests.backend import Asked, Backend
+from tests.engine import missing
 
 NUMBER = "13800138000"
 
@@ -60,3 +61,10 @@ def phone(wechat: SimulatedWeChat) -> Phone:
 def asked(wechat: SimulatedWeChat) -> Asked:
     before = wechat.counts()
     return lambda endpoint: wechat.count(endpoint) - before.get(endpoint, 0)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say it loudly where races were not tested."""
+    for message in sorted(missing):
+        terminalreporter.section("RACES WERE NOT TESTED", sep="!", red=True, bold=True)
+        terminalreporter.line(message, red=True)

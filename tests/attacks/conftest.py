@@ -1,7 +1,7 @@
 """One stack for the tests of this folder, whose answers and logs are searched for secrets."""
 
-import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import boto3
@@ -9,13 +9,14 @@ import pytest
 from botocore.config import Config
 
 from infra.local import aws as embedded_aws
-from infra.local.dynamodb_local import DynamoDBLocalError, serve
+from infra.local.dynamodb_local import serve
 from infra.local.stack import Stack
 from infra.local.template import REGION
 from tests.api import Api
 from tests.attacks.watching import Watch
 from tests.backend import Backend
 from tests.contract import assert_keeps_to_the_contract
+from tests.engine import engine_or_skip
 from tests.leaks import all_that_is_written
 from wechat_auth import aws
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _figures: list[str] = []
-_missing: list[str] = []
 _searched: list[int] = []
 
 
@@ -50,15 +50,11 @@ def say() -> Callable[[str], None]:
 
 @pytest.fixture(scope="package")
 def dynamodb_local() -> Iterator[str]:
-    """A real DynamoDB engine, for what races; where CI is set, one that is missing fails."""
-    try:
-        with serve() as url:
-            yield url
-    except DynamoDBLocalError as error:
-        if os.environ.get("CI"):
-            raise
-        _missing.append(str(error))
-        pytest.skip(str(error))
+    """A real DynamoDB engine, for what races."""
+    with ExitStack() as stack:
+        with engine_or_skip():
+            url = stack.enter_context(serve())
+        yield url
 
 
 @pytest.fixture
@@ -93,7 +89,7 @@ def watch(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show the figures, and say it loudly where races were not tested."""
+    """Show the figures."""
     if _figures:
         terminalreporter.section("attacks")
         for line in _figures:
@@ -102,6 +98,3 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(
             f"leaks: no secret in {sum(_searched):,} characters of logs and exceptions"
         )
-    for message in _missing:
-        terminalreporter.section("RACES WERE NOT TESTED", sep="!", red=True, bold=True)
-        terminalreporter.line(message, red=True)

@@ -11,10 +11,10 @@ import boto3
 import pytest
 
 from infra.local import aws, dynamodb_local
-from infra.local.dynamodb_local import DynamoDBLocalError
 from infra.local.template import REGION
 from infra.local.wechat import Fault, SimulatedWeChat
 from tests.backend import Backend
+from tests.engine import engine_or_skip
 from tests.faults.breakages import Breakage, lets_everybody_in
 from tests.faults.environment import Environment, Place, start_fork_server
 from tests.faults.test_killed import event
@@ -26,14 +26,10 @@ Gather = Callable[[Breakage | None], list[Environment]]
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[str]:
-    """DynamoDB Local; where CI is set, an engine that is missing fails."""
     with ExitStack() as stack:
-        try:
-            yield stack.enter_context(dynamodb_local.serve())
-        except DynamoDBLocalError as error:
-            if os.environ.get("CI"):
-                raise
-            pytest.skip(str(error))
+        with engine_or_skip():
+            url = stack.enter_context(dynamodb_local.serve())
+        yield url
 
 
 @pytest.fixture

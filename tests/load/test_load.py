@@ -1,10 +1,8 @@
 """The run under load sees what is wrong: each of these backends must be objected to."""
 
-import os
-
 import pytest
 
-from infra.local.dynamodb_local import DynamoDBLocalError
+from tests.engine import engine_or_skip
 from tests.load import breakages
 from tests.load.environments import Breakage
 from tests.load.load import run
@@ -25,10 +23,6 @@ SECONDS = 5
     ],
 )
 def test_a_broken_backend_is_found_out(breakage: Breakage, objection: str) -> None:
-    try:
+    with engine_or_skip():
         objections = run(SECONDS, breakage=breakage).objections()
-    except DynamoDBLocalError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
     assert [each for each in objections if objection in each], objections
