@@ -8,7 +8,7 @@ import time_machine
 
 from infra.local.wechat import App, SimulatedWeChat, WeChatError
 
-from .wechat_caller import APPID, OTHER_APPID, SECRET, Caller, calling, two_apps, without_rid
+from .wechat_caller import APPID, OTHER_APPID, SECRET, Caller, calling, without_rid
 
 NOW = 1_795_219_200
 
@@ -17,17 +17,6 @@ NOW = 1_795_219_200
 def _time_stands_still() -> Iterator[None]:
     with time_machine.travel(NOW, tick=False):
         yield
-
-
-@pytest.fixture
-def wechat() -> SimulatedWeChat:
-    return two_apps()
-
-
-@pytest.fixture
-def api(wechat: SimulatedWeChat) -> Iterator[Caller]:
-    with calling(wechat) as caller:
-        yield caller
 
 
 def test_a_login_code_looks_like_wechats(wechat: SimulatedWeChat) -> None:

@@ -3,25 +3,13 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 import urllib3
 
 from infra.local.wechat import App, Fault, Quota, SimulatedWeChat
 
-from .wechat_caller import APPID, OTHER_APPID, SECRET, Caller, Document, calling, two_apps
-
-
-@pytest.fixture
-def wechat() -> SimulatedWeChat:
-    return two_apps()
-
-
-@pytest.fixture
-def api(wechat: SimulatedWeChat) -> Iterator[Caller]:
-    with calling(wechat) as caller:
-        yield caller
+from .wechat_caller import APPID, OTHER_APPID, SECRET, Caller, Document
 
 
 def post(api: Caller, path: str, **body: object) -> Document:

@@ -5,25 +5,13 @@ import socket
 import statistics
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 import urllib3
 
 from infra.local.wechat import Call, Fault, SimulatedWeChat
 
-from .wechat_caller import APPID, Caller, calling, two_apps
-
-
-@pytest.fixture
-def wechat() -> SimulatedWeChat:
-    return two_apps()
-
-
-@pytest.fixture
-def api(wechat: SimulatedWeChat) -> Iterator[Caller]:
-    with calling(wechat) as caller:
-        yield caller
+from .wechat_caller import APPID, Caller
 
 
 def test_a_fault_hits_once_by_default(wechat: SimulatedWeChat, api: Caller) -> None:

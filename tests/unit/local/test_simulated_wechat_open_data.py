@@ -16,7 +16,7 @@ from infra.local.wechat.open_data import (
     session_signature,
 )
 
-from .wechat_caller import APPID, OTHER_APPID, SECRET, Caller, Document, calling, two_apps
+from .wechat_caller import APPID, OTHER_APPID, SECRET, Caller, Document
 
 NOW = 1_795_219_200
 
@@ -25,17 +25,6 @@ NOW = 1_795_219_200
 def _time_stands_still() -> Iterator[None]:
     with time_machine.travel(NOW, tick=False):
         yield
-
-
-@pytest.fixture
-def wechat() -> SimulatedWeChat:
-    return two_apps()
-
-
-@pytest.fixture
-def api(wechat: SimulatedWeChat) -> Iterator[Caller]:
-    with calling(wechat) as caller:
-        yield caller
 
 
 def decrypted(session_key: str | None, encrypted_data: str, iv: str) -> Document:

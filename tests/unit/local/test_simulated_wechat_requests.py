@@ -1,27 +1,15 @@
 """What the simulated WeChat says to malformed requests, and the form of all it says."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
 from infra.local.wechat import SimulatedWeChat
 
-from .wechat_caller import APPID, SECRET, Caller, Document, calling, two_apps
+from .wechat_caller import APPID, SECRET, Caller, Document
 
 PHONE_NUMBER = "/wxa/business/getuserphonenumber"
 RID = re.compile(r" rid: [0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}$")
-
-
-@pytest.fixture
-def wechat() -> SimulatedWeChat:
-    return two_apps()
-
-
-@pytest.fixture
-def api(wechat: SimulatedWeChat) -> Iterator[Caller]:
-    with calling(wechat) as caller:
-        yield caller
 
 
 def test_failures_are_http_200_labelled_plain_text_with_a_rid(api: Caller) -> None:

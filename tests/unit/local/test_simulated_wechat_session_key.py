@@ -1,23 +1,10 @@
 """The one live session_key of a user at the simulated WeChat."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from infra.local.wechat import SimulatedWeChat
 
-from .wechat_caller import Caller, calling, two_apps
-
-
-@pytest.fixture
-def wechat() -> SimulatedWeChat:
-    return two_apps()
-
-
-@pytest.fixture
-def api(wechat: SimulatedWeChat) -> Iterator[Caller]:
-    with calling(wechat) as caller:
-        yield caller
+from .wechat_caller import Caller
 
 
 def test_issuing_a_login_code_replaces_the_session_key_at_once(

@@ -8,7 +8,7 @@ import time_machine
 from infra.local.wechat import App, Quota, SimulatedWeChat
 from infra.local.wechat.request import Request
 
-from .wechat_caller import APPID, OTHER_APPID, SECRET, Caller, calling, two_apps
+from .wechat_caller import APPID, OTHER_APPID, SECRET, Caller
 
 MORNING_IN_BEIJING = "2026-11-21T00:00:00Z"
 
@@ -17,17 +17,6 @@ MORNING_IN_BEIJING = "2026-11-21T00:00:00Z"
 def _time_stands_still() -> Iterator[None]:
     with time_machine.travel(MORNING_IN_BEIJING, tick=False):
         yield
-
-
-@pytest.fixture
-def wechat() -> SimulatedWeChat:
-    return two_apps()
-
-
-@pytest.fixture
-def api(wechat: SimulatedWeChat) -> Iterator[Caller]:
-    with calling(wechat) as caller:
-        yield caller
 
 
 def refusal(wechat: SimulatedWeChat, api: Caller, token: str) -> int:
