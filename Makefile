@@ -34,7 +34,7 @@ SOURCES = template.yaml samconfig.toml $(wildcard infra/*.yaml infra/local/sam_t
 	$(shell find layers functions -name __pycache__ -prune -o -type f -print)
 
 .PHONY: help run demo crowd load test test-crowd test-hostile fault-table test-console test-miniprogram lint types secrets baseline template check format lock docs clean deploy \
-	build bench record test-build demo-emulator sam-local invoke
+	build bench profile record test-build demo-emulator sam-local invoke
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -98,6 +98,9 @@ $(BUILT): $(SOURCES) $(SAM_VENV)/installed | python3.13
 bench: build $(VENV)/installed $(EMULATOR_VENV)/installed ## Measure starts, requests and memory beside their peers (RUNS=15)
 	@PYTHONPATH=layers/crypto:layers/auth $(BIN)/python -m tests.bench \
 		--python "$(PYTHON313)/python3.13" --runs $(RUNS) $(ARGS)
+
+profile: build $(VENV)/installed ## Take apart what a login takes, cold and warm (may need sudo on macOS)
+	@PYTHONPATH=layers/crypto:layers/auth $(BIN)/python -m tests.bench.made_of "$(PYTHON313)/python3.13"
 
 record: build $(VENV)/installed ## Accept the imports and instruction counts of what is built (needs valgrind)
 	@PYTHONPATH=layers/crypto:layers/auth $(BIN)/python -m tests.bench.recorded "$(PYTHON313)/python3.13"

@@ -76,7 +76,10 @@ def _timed(call: Any) -> Any:
 
 def main() -> None:
     """Do what the JSON says."""
+    began = time.perf_counter()
     order = json.loads(sys.argv[1])
+    if order.get("mark"):
+        sys.stderr.write(order["mark"])
     if (core := order.get("core")) is not None:
         os.sched_setaffinity(0, {core})
     sys.path[:0] = order["path"]
@@ -86,7 +89,7 @@ def main() -> None:
         from app import handler  # type: ignore[import-not-found,no-redef]  # noqa: PLC0415
 
     event, context = order["event"], Context()
-    told: dict[str, Any] = {"loaded": time.perf_counter(), "modules_at_init": len(sys.modules)}
+    told: dict[str, Any] = {"started": began, "loaded": time.perf_counter()}
     if order.get("list_modules"):
         told["modules"] = sorted(sys.modules)
     if order.get("pause_after_init"):

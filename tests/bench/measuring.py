@@ -65,6 +65,21 @@ class Warm:
 
 
 @dataclass(frozen=True, slots=True)
+class ImportTimes:
+    """One cold start, in seconds from the start of the process.
+
+    Attributes:
+        started: Until Python ran a first line.
+        said: What ``-X importtime`` wrote from then on.
+        first: Until the first answer.
+    """
+
+    started: float
+    said: str
+    first: float
+
+
+@dataclass(frozen=True, slots=True)
 class Bench:
     """What all contestants share.
 
@@ -130,6 +145,20 @@ class Bench:
                 lambda requests: self._collected(artefact, requests, reference), (2, 12)
             )
         return (many - few) / 10
+
+    def import_times(self, artefact: Artefact) -> ImportTimes:
+        """Start a process that says what each import takes, and let it answer once."""
+        mark = "here the handler begins\n"
+        told = self._run(artefact, {"mark": mark}, under=("env", "PYTHONPROFILEIMPORTTIME=1"))
+        began, (_, said) = told["began"], told["stderr"].split(mark)
+        return ImportTimes(told["started"] - began, said, told["answered"] - began)
+
+    def watched(self, artefact: Artefact, requests: int, stacks: Path) -> None:
+        """Let py-spy write a thousand times a second where the process is, in its raw format."""
+        spy = str(Path(sys.executable).with_name("py-spy"))
+        record = (spy, "record", "--format", "raw", "--full-filenames", "--rate", "1000")
+        order = {"requests": requests, "warm_up": requests // 5}
+        self._run(artefact, order, under=(*record, "--output", str(stacks), "--"))
 
     def _collected(self, artefact: Artefact, requests: int, reference: bool) -> int:
         callgrind = ("valgrind", "--tool=callgrind", f"--callgrind-out-file={os.devnull}")

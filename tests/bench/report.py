@@ -101,7 +101,8 @@ def report(figures: Mapping[str, Any]) -> str:
     return "\n\n".join(f"## {title}\n\n{table}" for title, table in parts)
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown; all columns but the first are numbers."""
     widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     lines = [
@@ -115,7 +116,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _targets(found: Sequence[Target]) -> str:
-    return _table(
+    return table(
         ("target", "measured", "aimed for", ""),
         [
             (
@@ -144,7 +145,7 @@ def _ms(values: Sequence[float], digits: int = 0) -> str:
 
 def _cold(cold: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
     floor = median(cold[FLOOR]["first"])
-    return _table(
+    return table(
         ("", "× floor", "ms (quartiles)", "of it init", "CPU ms", "peak MiB"),
         [
             (
@@ -162,7 +163,7 @@ def _cold(cold: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
 
 def _emulated(emulated: Mapping[str, Sequence[float]]) -> str:
     floor = median(emulated[FLOOR])
-    return _table(
+    return table(
         ("", "× floor", "ms (quartiles)"),
         [
             (name, f"{median(found) / floor:.2f}", _ms(found))
@@ -173,7 +174,7 @@ def _emulated(emulated: Mapping[str, Sequence[float]]) -> str:
 
 def _warm(warm: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
     fastapi, alone = (median(warm[name]["outside"]) for name in (FASTAPI, CALLS))
-    return _table(
+    return table(
         (
             *("", "× FastAPI", "outside the network, ms", "more than the two calls, ms"),
             *("CPU ms", "requests/s of one core"),
@@ -201,14 +202,14 @@ def _round_trips(found: Mapping[str, Mapping[str, Mapping[str, int]]]) -> str:
     def told(calls: Mapping[str, int]) -> str:
         return ", ".join(f"{number} {name}" for name, number in sorted(calls.items()))
 
-    return _table(
+    return table(
         ("", "warm", "cold"),
         [(name, told(calls["warm"]), told(calls["cold"])) for name, calls in found.items()],
     )
 
 
 def _sizes(sizes: Mapping[str, Sequence[int]]) -> str:
-    return _table(
+    return table(
         ("", "zipped MiB", "unzipped MiB"),
         [
             (name, f"{packed / _MIB:.1f}", f"{unpacked / _MIB:.1f}")
@@ -226,11 +227,11 @@ def _crypto(crypto: Mapping[str, Sequence[float]]) -> str:
             ratio = median(a / b for a, b in zip(mine, theirs, strict=True))
             each = (f"{1e6 / median(values):,.0f}" for values in (mine, theirs))
             rows.append((f"{what} {size} bytes", f"{ratio:.2f}", *each))
-    return _table(("", "× OpenSSL", "ours, a second", "OpenSSL, a second"), rows)
+    return table(("", "× OpenSSL", "ours, a second", "OpenSSL, a second"), rows)
 
 
 def _memory(memory: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
-    return _table(
+    return table(
         (
             *("MB", "vCPU", "init, ms", "first answer, ms", "cold, MB·s"),
             *("warm, ms", "warm with WeChat's 130 ms, MB·s"),
