@@ -51,7 +51,8 @@ def measure(python: str, runs: int, requests: int) -> dict[str, Any]:
     peers = artefacts.peers(python)
     with measuring.answering(scenery.answers) as url:
         functions = artefacts.functions(url)
-        bench = measuring.Bench(python, url, functions["login"].environment, scenery)
+        started = {**functions["login"].environment, **scene.STARTED}
+        bench = measuring.Bench(python, url, started, scenery)
         ours = artefacts.ours(functions)
         everybody = [*ours, *peers]
         login = next(one for one in ours if one.name == "login")

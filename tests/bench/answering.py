@@ -2,13 +2,15 @@
 
 It is for measuring alone: no contestant waits for anything here, and each call is counted.
 
-Usage: python answering.py <JSON file of answers>; prints the port it listens on. An answer stands
+Usage: python answering.py <JSON file of answers> [<certificate with its key, for TLS>]; prints the
+port it listens on. An answer stands
 under ``<operation>:<table or secret>`` for AWS and under its path for WeChat. ``GET /-/calls``
 tells how often each was asked for since the last time.
 """
 
 import asyncio
 import json
+import ssl
 import sys
 from collections import Counter
 from pathlib import Path
@@ -38,7 +40,7 @@ class Answers:
             asked = json.loads(body)
             thing = asked.get("TableName") or asked.get("SecretId") or ""
             name = f"{operation.rpartition('.')[2]}:{thing}"
-        self._calls[name if method != b"HEAD" else "HEAD"] += 1
+        self._calls[name if path != "/" or operation else f"{method.decode()} /"] += 1
         return _http(self._bodies.get(name, b"{}"), head=method == b"HEAD")
 
 
@@ -83,13 +85,17 @@ def _http(body: bytes, *, head: bool = False) -> bytes:
     ) + (b"" if head else body)
 
 
-async def serve(answers: Answers) -> None:
+async def serve(answers: Answers, certificate: str | None = None) -> None:
     """Listen on a free port, print it, and answer until stopped."""
+    tls = None
+    if certificate:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(answers), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: Connection(answers), "127.0.0.1", 0, ssl=tls)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Answers(json.loads(Path(sys.argv[1]).read_text("utf-8")))))
+    asyncio.run(serve(Answers(json.loads(Path(sys.argv[1]).read_text("utf-8"))), *sys.argv[2:]))

@@ -7,19 +7,25 @@ thousand times a second where the process is.
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Final
 
+import certifi
+from trustme import CA
+
 from tests.bench import measuring, recorded
 from tests.bench.__main__ import FOLDER
 from tests.bench.artefacts import Artefact
 from tests.bench.report import table
+from tests.bench.scene import STARTED
 
 RUNS: Final = 7
 REQUESTS: Final = 4000
+MEMORY: Final = 512
 
 STANDARD_LIBRARY: Final = "the standard library"
 BEFORE: Final = "Python itself, until it runs a line"
@@ -126,6 +132,31 @@ def warm(bench: measuring.Bench, login: Artefact) -> dict[str, float]:
     return {what: share * cpu for what, share in shares.items()}
 
 
+def connected(python: str) -> dict[str, list[tuple[float, float]]]:
+    """Return the seconds of init and of the first answer with and without ``services.prepare``.
+
+    Over TLS, and at the share of a processor that 512 MB have.
+    """
+    found: dict[str, list[tuple[float, float]]] = {"at init": [], "by the first request": []}
+    with TemporaryDirectory() as folder:
+        certificate, trusted = Path(folder) / "certificate.pem", Path(folder) / "authorities.pem"
+        authority = CA()
+        authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
+            str(certificate)
+        )
+        # With all authorities that a machine trusts, since it takes time to read them.
+        trusted.write_bytes(Path(certifi.where()).read_bytes() + authority.cert_pem.bytes())
+        with recorded.built(python, certificate) as functions:
+            trusts = {"SSL_CERT_FILE": str(trusted), "AWS_CA_BUNDLE": str(trusted)}
+            ahead = {**functions.bench.settings, **trusts}
+            late = {name: value for name, value in ahead.items() if name not in STARTED}
+            for _ in range(RUNS):
+                for when, settings in zip(found, (ahead, late), strict=True):
+                    bench = replace(functions.bench, settings=settings)
+                    found[when].append(bench.limited(functions.functions["login"], MEMORY))
+    return found
+
+
 def report(title: str, parts: Mapping[str, float], digits: int) -> str:
     """Return a table, the greatest part first."""
     whole = sum(parts.values())
@@ -137,16 +168,27 @@ def report(title: str, parts: Mapping[str, float], digits: int) -> str:
     return f"## {title}\n\n{table(('', 'ms', 'part'), rows)}"
 
 
+def report_connected(found: Mapping[str, Sequence[tuple[float, float]]]) -> str:
+    """Return a table: what is done at init, and what a user then waits for."""
+    rows = [
+        (when, *(f"{median(seconds) * 1e3:.0f}" for seconds in zip(*runs, strict=True)))
+        for when, runs in found.items()
+    ]
+    title = f"Clients, secrets and connections of a cold login, over TLS, at {MEMORY} MB"
+    return f"## {title}\n\n{table(('made', 'init, ms', 'first answer after it, ms'), rows)}"
+
+
 def main() -> int:
     """Measure the built login, print, and write it where the documentation shows it."""
     with recorded.built(sys.argv[1]) as functions:
         login = functions.functions["login"]
-        text = "\n\n".join(
-            [
-                report("A cold login", cold(functions.bench, login), 0),
-                report("A warm login: processor", warm(functions.bench, login), 2),
-            ]
-        )
+        parts = [
+            report("A cold login", cold(functions.bench, login), 0),
+            report("A warm login: processor", warm(functions.bench, login), 2),
+        ]
+    if measuring.can_be_slowed_down():
+        parts.append(report_connected(connected(sys.argv[1])))
+    text = "\n\n".join(parts)
     print(text)
     (FOLDER / "profile.txt").write_text(text + "\n", "utf-8")
     return 0

@@ -86,7 +86,7 @@ class Bench:
     Attributes:
         python: CPython 3.13.
         url: Where AWS and WeChat answer.
-        settings: Environment variables of the functions.
+        settings: Environment variables of the functions, and how Lambda starts them.
         scene: The requests.
     """
 
@@ -171,9 +171,11 @@ class Bench:
 
     def emulated(self, artefact: Artefact, function: Function) -> float:
         """Return the seconds to the first answer under Lambda's emulator, fresh from its start."""
-        settings = {**self.settings, "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand"}
         function = replace(
-            function, folder=artefact.code, layers=artefact.layers, environment=settings
+            function,
+            folder=artefact.code,
+            layers=artefact.layers,
+            environment=dict(self.settings),
         )
         application = Application({"it": function}, (), {}, (), (), ())
         before = dict(os.environ)
@@ -236,16 +238,23 @@ class Bench:
 
 
 @contextmanager
-def answering(answers: Mapping[str, object]) -> Iterator[str]:
-    """Run AWS and WeChat in a process of their own, on the first core; give their URL."""
+def answering(answers: Mapping[str, object], certificate: Path | None = None) -> Iterator[str]:
+    """Run AWS and WeChat in a process of their own, on the first core; give their URL.
+
+    Args:
+        answers: See ``answering``.
+        certificate: With which they speak TLS, a PEM file with its key.
+    """
     with TemporaryDirectory() as folder:
         path = Path(folder) / "answers.json"
         path.write_text(json.dumps(answers), "utf-8")
-        command = [sys.executable, "-I", str(_HERE / "answering.py"), str(path)]
+        program = str(_HERE / "answering.py")
+        command = [sys.executable, "-I", program, str(path), *map(str, filter(None, [certificate]))]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
             assert process.stdout
             try:
-                yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+                scheme = "https" if certificate else "http"
+                yield f"{scheme}://127.0.0.1:{process.stdout.readline().strip()}"
             finally:
                 process.terminate()
 

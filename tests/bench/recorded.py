@@ -51,17 +51,19 @@ class Built:
 
 
 @contextmanager
-def built(python: str) -> Iterator[Built]:
+def built(python: str, certificate: Path | None = None) -> Iterator[Built]:
     """Make the built functions ready, with AWS and WeChat answering.
 
     Args:
         python: CPython 3.13.
+        certificate: With which AWS and WeChat speak TLS, a PEM file with its key.
     """
     settings = artefacts.functions("http://bench")["login"].environment
     scenery = scene.scene(settings)
-    with measuring.answering(scenery.answers) as url:
+    with measuring.answering(scenery.answers, certificate) as url:
         functions = artefacts.functions(url)
-        bench = measuring.Bench(python, url, functions["login"].environment, scenery)
+        settings = {**functions["login"].environment, **scene.STARTED}
+        bench = measuring.Bench(python, url, settings, scenery)
         yield Built(bench, {one.name: one for one in artefacts.ours(functions)})
 
 

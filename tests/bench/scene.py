@@ -19,6 +19,8 @@ APPID: Final = "wx0123456789abcdef"
 SESSION_KEY: Final = base64.b64encode(b"0123456789abcdef").decode()
 IV: Final = base64.b64encode(b"fedcba9876543210").decode()
 NUMBER: Final = "13800138000"
+STARTED: Final = {"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand"}
+"""What Lambda tells an environment that it starts for a request."""
 _OPENID: Final = "oLatQ5MAkyobBs2IOTNJEfJkZ6Zk"
 _UNIONID: Final = "oLatQ5MAkyobBs2IOTNJEfJkZ6Zl"
 _SECRET: Final = "0123456789abcdef" * 2
@@ -95,7 +97,6 @@ def variables(function: Mapping[str, str], url: str) -> dict[str, str]:
         "TZ": ":UTC",
         "AWS_LAMBDA_FUNCTION_NAME": "bench",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
-        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         **aws_variables(url),
         **function,
     }

@@ -1,13 +1,14 @@
 """What init does ahead of the first request, so that no user waits for it at a small processor."""
 
 from collections.abc import Iterator
+from functools import cache
 from threading import enumerate as threads
 
 import pytest
 
 from tests.api import Api
 from tests.backend import Backend
-from wechat_auth import services
+from wechat_auth import aws, services
 
 
 @pytest.fixture
@@ -53,6 +54,17 @@ def test_the_connection_to_wechat_is_made_at_init_and_used_by_the_first_call(
     assert pool.num_requests == 2
 
 
+def test_so_is_the_one_to_dynamodb(backend: Backend, api: Api, started: pytest.MonkeyPatch) -> None:
+    started.setattr(aws, "dynamodb", cache(lambda: aws._client("dynamodb")))
+    services.prepare()
+    join()
+    pools = aws.dynamodb()._endpoint.http_session._manager.pools  # type: ignore[attr-defined]
+    [pool] = [pools[key] for key in pools.keys()]  # noqa: SIM118 - it is no dict
+    assert (pool.num_connections, pool.num_requests) == (1, 1)
+    assert api.logged_in(backend.wechat.phone())
+    assert (pool.num_connections, pool.num_requests) == (1, 2)
+
+
 def test_a_snapshot_holds_no_secret_and_no_connection(
     backend: Backend, started: pytest.MonkeyPatch
 ) -> None:
@@ -87,6 +99,16 @@ def test_a_wrong_setting_is_no_init_failure(
     backend.configure(SESSION_DAYS="seven")
     services.prepare(calls_wechat=True, needs_app_secrets=True)
     assert api.login(backend.wechat.phone().login()).problem[1] == "misconfigured"
+
+
+def test_a_dynamodb_out_of_reach_is_no_init_failure(
+    backend: Backend, started: pytest.MonkeyPatch
+) -> None:
+    started.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9")
+    started.setattr(aws, "dynamodb", cache(lambda: aws._client("dynamodb")))
+    aws.connect_to_dynamodb()
+    services.prepare()
+    assert backend.operations == {"GetSecretValue": 1}
 
 
 def test_a_wechat_out_of_reach_is_no_init_failure(

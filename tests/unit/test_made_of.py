@@ -12,6 +12,7 @@ from tests.bench.made_of import (
     doing,
     imported,
     report,
+    report_connected,
     sampled,
 )
 
@@ -73,3 +74,8 @@ def test_the_greatest_part_stands_first_and_the_whole_last() -> None:
         ["little", "1.0", "25%"],
         ["all of it", "4.0", "100%"],
     ]
+
+
+def test_beside_each_other_stand_medians() -> None:
+    rows = report_connected({"early": [(0.4, 0.01), (0.5, 0.02), (0.9, 0.03)]}).splitlines()[4:]
+    assert [re.split(r" *\| *", row)[1:-1] for row in rows] == [["early", "500", "20"]]

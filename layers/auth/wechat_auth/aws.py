@@ -1,9 +1,11 @@
 """Clients of AWS services, straight from botocore: one session, bounded time, few retries."""
 
+from contextlib import suppress
 from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
+from botocore.awsrequest import AWSRequest
 from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
@@ -66,6 +68,17 @@ def dynamodb() -> "DynamoDBClient":
 def secrets_manager() -> "SecretsManagerClient":
     """Return this environment's Secrets Manager client."""
     return cast("SecretsManagerClient", _client("secretsmanager"))
+
+
+def connect_to_dynamodb() -> None:
+    """Connect ahead of the first call; where that fails, the call will try again and say so.
+
+    DynamoDB's root is asked for, unsigned, which touches no data and costs nothing.
+    """
+    client = dynamodb()
+    connections = client._endpoint.http_session  # type: ignore[attr-defined]  # noqa: SLF001 - botocore has no other way
+    with suppress(BotoCoreError):
+        connections.send(AWSRequest("GET", client.meta.endpoint_url).prepare())
 
 
 def _client(service: str) -> BaseClient:

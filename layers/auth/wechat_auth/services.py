@@ -6,6 +6,7 @@ failure; and each function loads only what its path uses. `prepare` builds ahead
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
@@ -26,8 +27,9 @@ def prepare(*, calls_wechat: bool = False, needs_app_secrets: bool = False) -> N
     """Build at init what the first request would wait for.
 
     At init Lambda lends a whole processor, whatever the function's memory; a request has only its
-    share. So clients are made now, secrets read, and WeChat is connected to meanwhile. Whatever
-    fails is left to the first request, which meets the same error and can say so.
+    share, and TLS is most of what a first one would do. So clients are made now, secrets read, and
+    DynamoDB and WeChat connected to meanwhile. Whatever fails is left to the first request, which
+    meets the same error and can say so.
 
     A snapshot (SnapStart) may live for weeks: it gets the clients, but no secret or connection.
     Where Lambda does not say that it is starting an environment, nothing is done.
@@ -39,18 +41,23 @@ def prepare(*, calls_wechat: bool = False, needs_app_secrets: bool = False) -> N
     start = start_of_environment()
     if start is None:
         return
-    snapshot = start == "snap-start"
     with suppress(Exception):
-        if calls_wechat:
-            connect = wechat().connect
-            if not snapshot:
-                threading.Thread(target=connect, name="connect", daemon=True).start()
         aws.dynamodb()
         aws.secrets_manager()
-        if not snapshot:
-            secret_store().key_ring()
-            if needs_app_secrets:
-                secret_store().app_secret(settings().appids[0])
+        if calls_wechat:
+            wechat()
+        if start == "snap-start":
+            return
+        _meanwhile(aws.connect_to_dynamodb)
+        if calls_wechat:
+            _meanwhile(wechat().connect)
+        secret_store().key_ring()
+        if needs_app_secrets:
+            secret_store().app_secret(settings().appids[0])
+
+
+def _meanwhile(connect: Callable[[], None]) -> None:
+    threading.Thread(target=connect, name="connect", daemon=True).start()
 
 
 @cache
