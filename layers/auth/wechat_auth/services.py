@@ -48,16 +48,19 @@ def prepare(*, calls_wechat: bool = False, needs_app_secrets: bool = False) -> N
             wechat()
         if start == "snap-start":
             return
-        _meanwhile(aws.connect_to_dynamodb)
+        to_dynamodb = _meanwhile(aws.connect_to_dynamodb)
         if calls_wechat:
             _meanwhile(wechat().connect)
         secret_store().key_ring()
         if needs_app_secrets:
             secret_store().app_secret(settings().appids[0])
+        to_dynamodb.join()  # while a whole processor is lent; WeChat may be far away
 
 
-def _meanwhile(connect: Callable[[], None]) -> None:
-    threading.Thread(target=connect, name="connect", daemon=True).start()
+def _meanwhile(connect: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=connect, name="connect", daemon=True)
+    thread.start()
+    return thread
 
 
 @cache
