@@ -77,5 +77,7 @@ def test_the_greatest_part_stands_first_and_the_whole_last() -> None:
 
 
 def test_beside_each_other_stand_medians() -> None:
-    rows = report_connected({"early": [(0.4, 0.01), (0.5, 0.02), (0.9, 0.03)]}).splitlines()[4:]
-    assert [re.split(r" *\| *", row)[1:-1] for row in rows] == [["early", "500", "20"]]
+    rows = report_connected({("early", 512): [(0.4, 0.01), (0.5, 0.02), (0.9, 0.03)]}).splitlines()[
+        4:
+    ]
+    assert [re.split(r" *\| *", row)[1:-1] for row in rows] == [["early", "512", "500", "20"]]
