@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from typing import Final
 
-from tests.bench.artefacts import FLOOR
 from tests.bench.report import spread
 
 _LEFT: Final = 330
@@ -16,18 +15,16 @@ _OURS: Final = "#1a7f5a"
 _PEERS: Final = "#8a939c"
 
 
-def chart(cold: Mapping[str, Sequence[float]], ours: Collection[str], commit: str) -> str:
+def chart(multiples: Mapping[str, Sequence[float]], ours: Collection[str], commit: str) -> str:
     """Draw the first answers of cold starts.
 
     Args:
-        cold: Seconds, by contestant.
+        multiples: How many times as long as the floor each took, by contestant.
         ours: Which of them are our functions.
         commit: What was measured.
     """
-    largest = max(spread(values)[2] for values in cold.values())
-    scale = _WIDTH / largest
-    floor = spread(cold[FLOOR])[1]
-    height = _TOP + _STEP * len(cold) + 34
+    scale = _WIDTH / max(spread(values)[2] for values in multiples.values())
+    height = _TOP + _STEP * len(multiples) + 34
     right = _LEFT + _WIDTH + 90
     lines = [
         (
@@ -44,7 +41,7 @@ def chart(cold: Mapping[str, Sequence[float]], ours: Collection[str], commit: st
             f"{escape(commit)}</text>"
         ),
     ]
-    for row, (name, values) in enumerate(cold.items()):
+    for row, (name, values) in enumerate(multiples.items()):
         y = _TOP + _STEP * row
         low, middle, high = (value * scale for value in spread(values))
         colour = _OURS if name in ours else _PEERS
@@ -55,9 +52,9 @@ def chart(cold: Mapping[str, Sequence[float]], ours: Collection[str], commit: st
                 f'<line x1="{_LEFT + low:.1f}" x2="{_LEFT + high:.1f}" y1="{y + 9}" y2="{y + 9}" '
                 'stroke="black"/>'
             ),
-            f'<text x="{_LEFT + high + 6:.1f}" y="{y + 14}">{middle / scale / floor:.2f} ×</text>',
+            f'<text x="{_LEFT + high + 6:.1f}" y="{y + 14}">{middle / scale:.2f} ×</text>',
         ]
-    at = _LEFT + floor * scale
+    at = _LEFT + scale
     lines += [
         (
             f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP - 6}" y2="{height - 28}" '

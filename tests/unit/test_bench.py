@@ -94,11 +94,25 @@ def test_the_report_tells_all_there_is(figures: dict[str, Any]) -> None:
     assert "| decrypt 16 bytes |      3.00 |" in text
 
 
-def test_the_chart_has_a_bar_for_each_and_says_what_was_measured() -> None:
-    texts = [
-        element.text
-        for element in ET.fromstring(chart({"login": [1.0, 2, 3], FLOOR: [4.0]}, ["login"], "abc"))  # noqa: S314
+def test_what_is_compared_was_measured_in_the_same_round(figures: dict[str, Any]) -> None:
+    busy_rounds = {"login": [1.0, 1.0, 9.0], FLOOR: [1.0, 1.0, 9.0]}
+    figures["cold"] = {
+        name: {key: values * 3 for key, values in found.items()}
+        | ({"first": busy_rounds[name]} if name in busy_rounds else {})
+        for name, found in figures["cold"].items()
+    }
+    assert report.targets(figures)[0].measured == 1
+    figures["cold"]["login"]["first"] = [1.0, 9.0, 9.0]  # slow by itself
+    assert report.ratios(*(figures["cold"][name]["first"] for name in ("login", FLOOR))) == [
+        1,
+        9,
+        1,
     ]
+
+
+def test_the_chart_has_a_bar_for_each_and_says_what_was_measured() -> None:
+    drawn = chart({"login": [0.4, 0.5, 0.6], FLOOR: [1.0]}, ["login"], "abc")
+    texts = [element.text for element in ET.fromstring(drawn)]  # noqa: S314
     assert {"login", "floor", "0.50 ×", "1.00 ×"} <= set(texts)
     assert any("abc" in (text or "") for text in texts)
 
