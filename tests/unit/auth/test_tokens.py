@@ -8,7 +8,7 @@ import string
 from collections.abc import Callable
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from wechat_auth.errors import SESSION_INVALID, AuthError
@@ -46,10 +46,10 @@ def test_what_was_issued_names_its_user_and_item(user: bytes, at: int, secret: b
     assert _read_token(token) == (user, _sort_key(at, secret))
 
 
-@given(tokens, st.integers(0, 69), st.sampled_from(ALPHABET))
-def test_another_letter_is_another_item_or_none(token: str, position: int, letter: str) -> None:
+@given(tokens, st.integers(0, 69), st.integers(1, 63))
+def test_another_letter_is_another_item_or_none(token: str, position: int, further: int) -> None:
+    letter = ALPHABET[(ALPHABET.index(token[position]) + further) % 64]
     other = token[:position] + letter + token[position + 1 :]
-    assume(other != token)
 
     assert refused(other) or _read_token(other) != _read_token(token)
 
@@ -85,11 +85,10 @@ def test_a_damaged_token_is_refused(damage: Callable[[str], str], token: str) ->
     assert refused(damage(token))
 
 
-@given(tokens)
-@example(issued(b"\xfb" * 16, 2**32 - 1, b"\xff" * 32))
+@given(st.builds(issued, users, st.just(2**32 - 1), random_secrets))
 def test_the_alphabet_of_files_is_not_that_of_urls(token: str) -> None:
     standard = token.replace("-", "+").replace("_", "/")
-    assume(standard != token)
+    assert standard != token
 
     assert refused(standard)
 

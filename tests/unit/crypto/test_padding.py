@@ -43,6 +43,8 @@ def test_what_was_padded_comes_back(content: bytes) -> None:
 
 contents = st.binary(min_size=1, max_size=64)
 positions = st.integers(0, 100)
+# With a "/" and padding, so that there is something for each kind of damage to meet.
+damageable = st.binary(max_size=60).map(lambda head: head + b"\xff" * (3 if len(head) % 3 else 4))
 
 
 def stray_bits(text: str, position: int) -> str:
@@ -70,14 +72,14 @@ DAMAGE: dict[str, Callable[[str, int], str]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
-@given(content=contents, position=positions)
+@given(content=damageable, position=positions)
 @example(content=b"\xfb\xef\xff\xfb", position=3)
 def test_each_kind_of_damage_is_refused_and_not_repaired(
     damage: Callable[[str, int], str], content: bytes, position: int
 ) -> None:
     text = base64.b64encode(content).decode()
     damaged = damage(text, position)
-    assume(damaged != text)
+    assert damaged != text
 
     for read in (decode_base64, repair_base64):
         with pytest.raises(Base64Error):
