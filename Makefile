@@ -12,10 +12,12 @@ PYTHON  ?= $(shell for python in python3.13 python3.12 python3.11 python3 python
 	&& command -v $$python && break; done)
 
 BIN      = $(VENV)/bin
+# A process for each processor; the longest file, which comes first, is not kept for the end.
+PARALLEL = -n auto --dist loadfile --no-loadscope-reorder
 SAM_VENV = .venv-sam
 CHECKOV_VENV = .venv-checkov
 SAM      = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 $(SAM_VENV)/bin/sam
-LOCKED   = --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r
+LOCKED   = --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile --only-binary :all: -r
 INSTALL  = pip install $(LOCKED)
 LOCK     = $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate
 
@@ -53,7 +55,7 @@ load: $(VENV)/installed ## Visitors and faults for so many SECONDS, on DynamoDB 
 	@SECONDS=$(SECONDS) PYTHONPATH=layers/crypto:layers/auth $(BIN)/python -m tests.load
 
 test: $(VENV)/installed ## Run every test, with coverage
-	$(BIN)/python -m pytest tests/unit tests/integration tests/e2e --cov \
+	$(BIN)/python -m pytest $(PARALLEL) tests/unit tests/integration tests/e2e --cov \
 		--cov-report=term-missing:skip-covered $(ARGS)
 	@$(if $(ARGS),:,$(MAKE) --no-print-directory test-crowd test-hostile test-console test-miniprogram)
 
@@ -62,7 +64,7 @@ test-crowd: $(VENV)/installed ## Test the access_token's races on DynamoDB Local
 	$(BIN)/python -m pytest tests/crowd
 
 test-hostile: $(VENV)/installed ## Attack it, fuzz it, break every call, and load it (needs Java and npm)
-	$(BIN)/python -m pytest tests/attacks tests/fuzz tests/faults tests/load
+	$(BIN)/python -m pytest $(PARALLEL) tests/fuzz tests/faults tests/attacks tests/load
 
 fault-table: $(VENV)/installed ## Write what each fault comes to into docs/faults.md
 	REWRITE=1 $(BIN)/python -m pytest tests/faults/test_matrix.py

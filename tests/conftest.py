@@ -1,7 +1,7 @@
 """What the tests of the running stack share."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -12,7 +12,8 @@ from infra.local.stack import Stack
 from infra.local.wechat import Phone, SimulatedWeChat
 from tests.api import Api
 from tests.backend import Asked, Backend
-from tests.engine import missing
+from tests.engine import NOT_TESTED
+from tests.figures import FIGURE, Say, figures, searched
 
 NUMBER = "13800138000"
 
@@ -63,8 +64,22 @@ def asked(wechat: SimulatedWeChat) -> Asked:
     return lambda endpoint: wechat.count(endpoint) - before.get(endpoint, 0)
 
 
+@pytest.fixture
+def say(record_property: Callable[[str, object], None]) -> Say:
+    """Put a line among the figures at the end of the output."""
+    return lambda line: record_property(FIGURE, line)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say it loudly where races were not tested."""
-    for message in sorted(missing):
+    """Show the figures, and say it loudly where races were not tested."""
+    for folder, lines in figures(terminalreporter).items():
+        terminalreporter.section(folder)
+        for line in lines:
+            terminalreporter.line(line)
+    if characters := searched(terminalreporter):
+        terminalreporter.section("leaks")
+        terminalreporter.line(f"no secret in {characters:,} characters of logs and exceptions")
+    skips = {report.longrepr[2] for report in terminalreporter.stats.get("skipped", [])}
+    for reason in sorted(reason for reason in skips if NOT_TESTED in reason):
         terminalreporter.section("RACES WERE NOT TESTED", sep="!", red=True, bold=True)
-        terminalreporter.line(message, red=True)
+        terminalreporter.line(reason, red=True)

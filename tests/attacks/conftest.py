@@ -17,14 +17,12 @@ from tests.attacks.watching import Watch
 from tests.backend import Backend
 from tests.contract import assert_keeps_to_the_contract
 from tests.engine import engine_or_skip
+from tests.figures import SEARCHED
 from tests.leaks import all_that_is_written
 from wechat_auth import aws
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-_figures: list[str] = []
-_searched: list[int] = []
 
 
 @pytest.fixture(scope="package")
@@ -40,12 +38,6 @@ def api(backend: Backend) -> Iterator[Api]:
     yield api
     for answer in api.answers:
         assert_keeps_to_the_contract(answer)
-
-
-@pytest.fixture
-def say() -> Callable[[str], None]:
-    """Put a line into the figures that stand at the end of the output."""
-    return _figures.append
 
 
 @pytest.fixture(scope="package")
@@ -78,23 +70,15 @@ def engine(
 
 @pytest.fixture
 def watch(
-    api: Api, backend: Backend, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    api: Api,
+    backend: Backend,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    record_property: Callable[[str, object], None],
 ) -> Iterator[Watch]:
     with all_that_is_written(monkeypatch, capsys) as written:
         watch = Watch(written, backend)
         yield watch
         watch.search()
         watch.search_answers(api.answers)
-        _searched.append(watch.searched)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show the figures."""
-    if _figures:
-        terminalreporter.section("attacks")
-        for line in _figures:
-            terminalreporter.line(line)
-    if _searched:
-        terminalreporter.line(
-            f"leaks: no secret in {sum(_searched):,} characters of logs and exceptions"
-        )
+        record_property(SEARCHED, watch.searched)

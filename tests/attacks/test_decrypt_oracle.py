@@ -36,12 +36,11 @@ from tests.attacks.observing import (
 )
 from tests.attacks.watching import Watch
 from tests.backend import Backend
+from tests.figures import Say
 from tests.leaks import spellings
 from wechat_auth import invocation, open_data, services
 from wechat_auth.sessions import History, Session
 from wechat_crypto import decrypt_open_data
-
-Say = Callable[[str], None]
 
 MINE, FORGED = "13800138000", "13580006666"
 UNLIMITED = {"DECRYPT_FAILURES_PER_DAY": "1000000000"}

@@ -3,7 +3,6 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from tests.attacks.leaky import LEAKS, leaking
 from tests.attacks.observing import as_fields
 from tests.attacks.watching import Watch
 from tests.backend import Asked, Backend
+from tests.figures import Say
 from wechat_auth import aws, services
 from wechat_auth import wechat as wechat_client
 from wechat_auth.errors import TOO_MANY_FAILURES, AuthError
@@ -28,7 +28,6 @@ from wechat_auth.sessions import Session, Sessions
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-Say = Callable[[str], None]
 
 DAY = 86_400
 BUDGET = 50

@@ -12,13 +12,13 @@ from infra.local.wechat import Phone, SimulatedWeChat
 from tests.api import Api
 from tests.attacks.watching import Watch
 from tests.backend import Backend
+from tests.figures import Say
 from wechat_auth import phone as phone_exchange
 from wechat_auth import services
 from wechat_auth.errors import WECHAT_UNAVAILABLE, AuthError
 from wechat_auth.sessions import Sessions
 from wechat_crypto import KeyRing
 
-Say = Callable[[str], None]
 Item = dict[str, Any]
 
 ENDED = (401, "session_invalid", "login_again")

@@ -13,9 +13,9 @@ from tests.api import Answer, Api, legacy
 from tests.attacks.at_once import MANY, at_the_same_time
 from tests.attacks.watching import Watch
 from tests.backend import Backend
+from tests.figures import Say
 from wechat_auth import sessions
 
-Say = Callable[[str], None]
 ENDED = (401, "session_invalid", "login_again")
 ALPHABET = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"  # base64url
 

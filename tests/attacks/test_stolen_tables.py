@@ -14,8 +14,7 @@ from tests.api import Api, legacy
 from tests.attacks.stolen import Stolen, Thief
 from tests.attacks.watching import Watch
 from tests.backend import Backend
-
-Say = Callable[[str], None]
+from tests.figures import Say
 
 
 class Life:

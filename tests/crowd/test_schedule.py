@@ -8,6 +8,7 @@ from infra.local.wechat import Fault
 from tests.crowd.arithmetic import CALLS_A_DAY, READ_PRICE, SCHEDULE_READS_A_DAY, WRITE_PRICE
 from tests.crowd.crowd import World
 from tests.crowd.scenarios import ENDPOINT
+from tests.figures import Say
 from wechat_auth.errors import AuthError
 from wechat_auth.settings import TokenMode
 
@@ -21,7 +22,7 @@ def nobody_waits(_: float) -> None:
 
 @pytest.mark.parametrize("mode", ["stable", "classic"])
 def test_the_schedule_keeps_a_day_of_traffic_supplied(
-    world: World, appid: str, mode: TokenMode, capsys: pytest.CaptureFixture[str]
+    world: World, appid: str, mode: TokenMode, say: Say
 ) -> None:
     operations: Counter[str] = Counter()
     world.dynamodb.meta.events.register(
@@ -47,11 +48,10 @@ def test_the_schedule_keeps_a_day_of_traffic_supplied(
     # Each worker looks once to begin with, and once for each token that came after.
     assert reads == SCHEDULE_READS_A_DAY + WORKERS * CALLS_A_DAY
     cost = (reads / 2 * READ_PRICE + writes * WRITE_PRICE) * 30
-    with capsys.disabled():
-        print(
-            f"\n{mode}: {requests} requests, {world.token_calls(appid)} token calls, {reads} reads "
-            f"and {writes} writes a day; {cost:.4f} USD a month"
-        )
+    say(
+        f"{mode}: {requests} requests, {world.token_calls(appid)} token calls, {reads} reads "
+        f"and {writes} writes a day; {cost:.4f} USD a month"
+    )
 
 
 def test_where_the_schedule_does_not_run_requests_renew_in_the_last_three_minutes(

@@ -50,10 +50,3 @@ def _no_secret_is_written(
         yield
         text = "".join((written.output, *written.records, *written.exceptions))
     assert leaks_in(text, backend, api) == []
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how much was broken."""
-    if _matrix.cells:
-        terminalreporter.section("faults")
-        terminalreporter.line(f"{len(_matrix.cells)} cells of the matrix hold")

@@ -8,6 +8,7 @@ import os
 import pytest
 
 from tests.backend import Backend
+from tests.figures import Say
 from tests.fuzz.people import People
 from tests.fuzz.run import Report, fuzz
 from tests.leaks import ALLOWED, all_that_is_written
@@ -51,12 +52,12 @@ def test_every_answer_is_the_contracts_and_nothing_tells_a_secret(
     people: People,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    say: Say,
 ) -> None:
     with all_that_is_written(monkeypatch, capsys) as written:
         report = fuzz(backend.stack.url, people, cases=CASES, seed=SEED)
         output = written.output
-    with capsys.disabled():
-        print(f"\n{report}")
+    say(str(report))
 
     assert report.failures == []
     assert people.revived == []
