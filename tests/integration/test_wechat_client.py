@@ -315,6 +315,23 @@ class TestBreakdowns:
         with canned(http(reply)) as url, pytest.raises(WeChatUnavailableError):
             WeChat([url]).phone_number("t", "code")
 
+    @pytest.mark.parametrize("country_code", ["86", '"86"'])
+    def test_a_country_code_is_a_text_also_where_wechat_sends_a_number(
+        self, country_code: str
+    ) -> None:
+        with canned(http(phone_reply(country_code))) as url:
+            number = WeChat([url]).phone_number("t", "code")
+        assert number == PhoneNumber("13800138000", "13800138000", "86")
+
+    @pytest.mark.parametrize("country_code", ["null", "true", '""', "[86]", "8.6"])
+    def test_a_number_without_its_country_code_is_no_answer(self, country_code: str) -> None:
+        with (
+            canned(http(phone_reply(country_code))) as url,
+            pytest.raises(WeChatUnavailableError) as caught,
+        ):
+            WeChat([url]).phone_number("t", "code")
+        assert caught.value.reason == "a reply without countryCode"
+
     @pytest.mark.parametrize(
         "data_list", ["{}", "[]", "[7]", '[{"json": "["}]', '[{"json": {"data": "x"}}]']
     )
@@ -535,3 +552,9 @@ def canned(reply: bytes, *, trickle: float = 0) -> Iterator[str]:
 def http(body: bytes) -> bytes:
     head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
+
+
+def phone_reply(country_code: str) -> bytes:
+    number = '"phoneNumber": "13800138000", "purePhoneNumber": "13800138000"'
+    info = f'{{{number}, "countryCode": {country_code}}}'
+    return f'{{"errcode": 0, "phone_info": {info}}}'.encode()

@@ -194,8 +194,7 @@ class WeChat:
         return PhoneNumber(
             phone_number=_text(info, "phoneNumber", "getPhoneNumber"),
             pure_phone_number=_text(info, "purePhoneNumber", "getPhoneNumber"),
-            # A string in WeChat's table, a number in WeChat's sample.
-            country_code=str(info.get("countryCode", "")),
+            country_code=_digits(info, "countryCode", "getPhoneNumber"),
         )
 
     def check_session_key(self, access_token: str, openid: str, session_key: str) -> bool:
@@ -397,6 +396,12 @@ def _text(reply: Mapping[str, Any], name: str, call: str) -> str:
     if not isinstance(value, str) or not value:
         raise WeChatUnavailableError(call, f"a reply without {name}")
     return value
+
+
+def _digits(reply: Mapping[str, Any], name: str, call: str) -> str:
+    """Read what is a string in WeChat's table and a number in WeChat's sample."""
+    value = reply.get(name)
+    return str(value) if type(value) is int else _text(reply, name, call)
 
 
 def _optional_text(reply: Mapping[str, Any], name: str) -> str | None:
