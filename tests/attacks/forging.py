@@ -19,8 +19,13 @@ class NothingLearnedError(Exception):
     """No guess looked different from the others: there is no oracle."""
 
 
-def forge(oracle: Oracle, plaintext: bytes) -> tuple[bytes, bytes]:
+def forge(oracle: Oracle, plaintext: bytes, *, looks: int = 1) -> tuple[bytes, bytes]:
     """Encrypt without the key, from the last block to the first; the iv comes out at the end.
+
+    Args:
+        oracle: Tells right padding from wrong.
+        plaintext: What the ciphertext is to decrypt to.
+        looks: How often to look at all guesses, for an oracle that may err.
 
     Returns:
         The iv and the ciphertext that decrypt to the plaintext.
@@ -31,18 +36,19 @@ def forge(oracle: Oracle, plaintext: bytes) -> tuple[bytes, bytes]:
     padded = pad(plaintext, BLOCK)
     ciphertext = block = bytes(BLOCK)  # any block will do for the last
     for start in range(len(padded) - BLOCK, -1, -BLOCK):
-        block = _xor(decipher(oracle, block), padded[start : start + BLOCK])
+        block = _xor(decipher(oracle, block, looks=looks), padded[start : start + BLOCK])
         ciphertext = block + ciphertext
     return ciphertext[:BLOCK], ciphertext[BLOCK:]
 
 
-def decipher(oracle: Oracle, block: bytes, last: int = BLOCK) -> bytes:
+def decipher(oracle: Oracle, block: bytes, last: int = BLOCK, *, looks: int = 1) -> bytes:
     """Find what the cipher itself makes of a block, before CBC adds the block ahead of it.
 
     Args:
         oracle: Tells right padding from wrong.
         block: The block.
         last: How many bytes to find, from the end; those ahead of them stay zero.
+        looks: How often to look at all guesses, for an oracle that may err.
 
     Raises:
         NothingLearnedError: The oracle is none.
@@ -51,7 +57,7 @@ def decipher(oracle: Oracle, block: bytes, last: int = BLOCK) -> bytes:
     for position in reversed(range(BLOCK - last, BLOCK)):
         length = BLOCK - position
         iv = bytearray(_xor(found, bytes([length]) * BLOCK))
-        for guess in range(256):
+        for guess in (*range(256),) * looks:
             iv[position] = guess
             if oracle(bytes(iv), block) and (length > 1 or _ends_in_one(oracle, iv, block)):
                 found[position] = guess ^ length
