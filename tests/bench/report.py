@@ -142,14 +142,13 @@ def spread(values: Sequence[float]) -> tuple[float, float, float]:
     return low, middle, high
 
 
-def _times(values: Sequence[float]) -> str:
+def _quartiles(values: Sequence[float], digits: int = 2) -> str:
     low, middle, high = spread(values)
-    return f"{middle:.2f} ({low:.2f}–{high:.2f})"
+    return f"{middle:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
 
 
 def _ms(values: Sequence[float], digits: int = 0) -> str:
-    low, middle, high = (value * 1e3 for value in spread(values))
-    return f"{middle:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
+    return _quartiles([value * 1e3 for value in values], digits)
 
 
 def _cold(cold: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
@@ -158,7 +157,7 @@ def _cold(cold: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
         [
             (
                 name,
-                _times(ratios(found["first"], cold[FLOOR]["first"])),
+                _quartiles(ratios(found["first"], cold[FLOOR]["first"])),
                 _ms(found["first"]),
                 f"{median(found['init']) * 1e3:.0f}",
                 f"{median(found['cpu']) * 1e3:.0f}",
@@ -173,7 +172,7 @@ def _emulated(emulated: Mapping[str, Sequence[float]]) -> str:
     return table(
         ("", "× floor (quartiles)", "ms (quartiles)"),
         [
-            (name, _times(ratios(found, emulated[FLOOR])), _ms(found))
+            (name, _quartiles(ratios(found, emulated[FLOOR])), _ms(found))
             for name, found in emulated.items()
         ],
     )
@@ -194,7 +193,7 @@ def _warm(warm: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
         [
             (
                 name,
-                _times(ratios(found["outside"], warm[FASTAPI]["outside"])),
+                _quartiles(ratios(found["outside"], warm[FASTAPI]["outside"])),
                 _ms(found["outside"], 2),
                 # Others make other calls.
                 f"{_more(found['outside'], alone) * 1e3:.2f}" if _logs_in(name) else "",

@@ -43,8 +43,10 @@ def test_what_was_padded_comes_back(content: bytes) -> None:
 
 contents = st.binary(min_size=1, max_size=64)
 positions = st.integers(0, 100)
-# With a "/" and padding, so that there is something for each kind of damage to meet.
-damageable = st.binary(max_size=60).map(lambda head: head + b"\xff" * (3 if len(head) % 3 else 4))
+# Half of them with a "/" and padding, so that each kind of damage meets something.
+damageable = contents | st.binary(max_size=60).map(
+    lambda head: head + b"\xff" * (3 if len(head) % 3 else 4)
+)
 
 
 def stray_bits(text: str, position: int) -> str:
@@ -79,7 +81,7 @@ def test_each_kind_of_damage_is_refused_and_not_repaired(
 ) -> None:
     text = base64.b64encode(content).decode()
     damaged = damage(text, position)
-    assert damaged != text
+    assume(damaged != text)
 
     for read in (decode_base64, repair_base64):
         with pytest.raises(Base64Error):
