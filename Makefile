@@ -32,7 +32,7 @@ TRACKED   = git ls-files -z --cached --others --exclude-standard -- \
 TEMPLATES = template.yaml infra/egress.yaml infra/observability.yaml
 
 BUILT   = .aws-sam/built
-SOURCES = template.yaml samconfig.toml $(wildcard infra/*.yaml infra/local/sam_template.py) \
+SOURCES = template.yaml samconfig.toml $(wildcard infra/*.yaml local/sam_template.py) \
 	$(shell find layers functions -name __pycache__ -prune -o -type f -print)
 
 .PHONY: help run demo crowd load test test-crowd test-hostile fault-table test-console test-miniprogram lint types secrets baseline template check format lock docs clean deploy \
@@ -43,16 +43,16 @@ help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 run: $(VENV)/installed ## Start API, DynamoDB and a simulated WeChat on this machine (PORT=3000)
-	@PORT=$(PORT) LISTEN=$(LISTEN) exec $(BIN)/python -m infra.local
+	@PORT=$(PORT) LISTEN=$(LISTEN) exec $(BIN)/python -m local
 
 demo: $(VENV)/installed ## Walk the whole journey over HTTP and check every step
-	@$(BIN)/python -m infra.local.demo
+	@$(BIN)/python -m local.demo
 
 crowd: $(VENV)/installed ## 200 workers share one access_token, on DynamoDB Local (needs Java and npm)
-	@PYTHONPATH=layers/crypto:layers/auth $(BIN)/python -m tests.crowd
+	@PYTHONPATH=layers/crypto:layers/auth $(BIN)/python -m tests.races
 
 load: $(VENV)/installed ## Visitors and faults for so many SECONDS, on DynamoDB Local (needs Java and npm)
-	@SECONDS=$(SECONDS) PYTHONPATH=layers/crypto:layers/auth $(BIN)/python -m tests.load
+	@SECONDS=$(SECONDS) PYTHONPATH=layers/crypto:layers/auth $(BIN)/python -m tests.hostile.load
 
 test: $(VENV)/installed ## Run every test, with coverage
 	$(BIN)/python -m pytest $(PARALLEL) tests/unit tests/integration tests/e2e --cov \
@@ -61,13 +61,13 @@ test: $(VENV)/installed ## Run every test, with coverage
 
 # By themselves, since they measure how long workers wait, and coverage would slow them down.
 test-crowd: $(VENV)/installed ## Test the access_token's races on DynamoDB Local (needs Java and npm)
-	$(BIN)/python -m pytest tests/crowd
+	$(BIN)/python -m pytest tests/races
 
 test-hostile: $(VENV)/installed ## Attack it, fuzz it, break every call, and load it (needs Java and npm)
-	$(BIN)/python -m pytest $(PARALLEL) tests/fuzz tests/faults tests/attacks tests/load
+	$(BIN)/python -m pytest $(PARALLEL) tests/hostile/fuzz tests/hostile/faults tests/hostile/attacks tests/hostile/load
 
 fault-table: $(VENV)/installed ## Write what each fault comes to into docs/faults.md
-	REWRITE=1 $(BIN)/python -m pytest tests/faults/test_matrix.py
+	REWRITE=1 $(BIN)/python -m pytest tests/hostile/faults/test_matrix.py
 
 test-console: $(VENV)/installed ## Press every button of the console (needs Chromium)
 	$(BIN)/python -m pytest tests/console
@@ -87,7 +87,7 @@ build: $(BUILT) ## Build what is deployed, and an SBOM of each layer (.aws-sam/b
 # The stamp comes last, so a build that broke off is made again.
 $(BUILT): $(SOURCES) $(SAM_VENV)/installed | python3.13
 	PATH="$(PYTHON313):$$PATH" $(SAM) build
-	$(SAM_VENV)/bin/python -m infra.local.sam_template
+	$(SAM_VENV)/bin/python -m local.sam_template
 	for layer in crypto auth; do bill=.aws-sam/bill/$$layer; \
 		"$(PYTHON313)/python3.13" -m venv --clear --without-pip $$bill \
 		&& "$(PYTHON313)/python3.13" -m pip --python $$bill install $(LOCKED) layers/$$layer/requirements.txt \
@@ -98,28 +98,28 @@ $(BUILT): $(SOURCES) $(SAM_VENV)/installed | python3.13
 	@touch $@
 
 bench: build $(VENV)/installed $(EMULATOR_VENV)/installed ## Measure starts, requests and memory beside their peers (RUNS=15)
-	@PYTHONPATH=layers/crypto:layers/auth $(BIN)/python -m tests.bench \
+	@PYTHONPATH=layers/crypto:layers/auth $(BIN)/python -m bench \
 		--python "$(PYTHON313)/python3.13" --runs $(RUNS) $(ARGS)
 
 profile: build $(VENV)/installed ## Take apart what a login takes, cold and warm (may need sudo on macOS)
-	@PYTHONPATH=layers/crypto:layers/auth $(BIN)/python -m tests.bench.made_of "$(PYTHON313)/python3.13"
+	@PYTHONPATH=layers/crypto:layers/auth $(BIN)/python -m bench.profile "$(PYTHON313)/python3.13"
 
 record: build $(VENV)/installed ## Accept the imports and instruction counts of what is built (needs valgrind)
-	@PYTHONPATH=layers/crypto:layers/auth $(BIN)/python -m tests.bench.recorded "$(PYTHON313)/python3.13"
+	@PYTHONPATH=layers/crypto:layers/auth $(BIN)/python -m bench.budgets "$(PYTHON313)/python3.13"
 
 test-build: build $(VENV)/installed $(EMULATOR_VENV)/installed ## Test what was built
 	PATH="$(PYTHON313):$$PATH" $(BIN)/python -m pytest tests/artefacts $(ARGS)
 
 demo-emulator: build $(VENV)/installed $(EMULATOR_VENV)/installed ## The demo through built functions under Lambda's emulator, on Linux
-	@$(BIN)/python -m infra.local.emulator
+	@$(BIN)/python -m local.emulator
 
-sam-local: build $(VENV)/installed ## The demo and tests/events through sam local, in Docker containers
-	@PORT=$(PORT) $(SAM_VENV)/bin/python -m infra.local.sam_template
-	@PORT=$(PORT) $(BIN)/python -m infra.local.sam_local
+sam-local: build $(VENV)/installed ## The demo and events through sam local, in Docker containers
+	@PORT=$(PORT) $(SAM_VENV)/bin/python -m local.sam_template
+	@PORT=$(PORT) $(BIN)/python -m local.sam_local
 
 invoke: build $(VENV)/installed ## One event (EVENT=login) through sam local, while `make run LISTEN=docker` runs
-	@PORT=$(PORT) $(SAM_VENV)/bin/python -m infra.local.sam_template
-	@PORT=$(PORT) $(BIN)/python -m infra.local.sam_local $(EVENT)
+	@PORT=$(PORT) $(SAM_VENV)/bin/python -m local.sam_template
+	@PORT=$(PORT) $(BIN)/python -m local.sam_local $(EVENT)
 
 deploy: build ## Deploy to an environment of samconfig.toml (ENV=dev)
 	@$(SAM_VENV)/bin/python -m infra.release $(ENV)
@@ -130,7 +130,7 @@ deploy: build ## Deploy to an environment of samconfig.toml (ENV=dev)
 lint: $(VENV)/installed ## Style, docstrings and security of the Python code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/bandit --quiet --recursive --severity-level medium --configfile pyproject.toml layers functions infra
+	$(BIN)/bandit --quiet --recursive --severity-level medium --configfile pyproject.toml layers functions infra local
 
 types: $(VENV)/installed ## Types, strictly
 	$(BIN)/mypy
@@ -155,7 +155,7 @@ format: $(VENV)/installed ## Format the Python code
 	$(BIN)/ruff format .
 
 docs: $(VENV)/installed ## Write the generated tables into the READMEs
-	PYTHONPATH=layers/crypto:layers/auth $(BIN)/python -m infra.docs
+	PYTHONPATH=layers/crypto:layers/auth $(BIN)/python -m docs.generate.tables
 
 lock: $(VENV)/installed ## Pin the newest versions that pyproject.toml allows
 	for group in dev sam checkov; do $(LOCK) --upgrade --universal --python-version 3.11 \
@@ -167,7 +167,7 @@ lock: $(VENV)/installed ## Pin the newest versions that pyproject.toml allows
 		|| exit 1; done
 	for peer in floor fastapi_wechatpy powertools_resolver; do $(LOCK) --python-version 3.13 \
 		--python-platform linux --constraint requirements/dev.txt --group $$peer \
-		-o tests/bench/peers/$$peer/requirements.txt || exit 1; done
+		-o bench/peers/$$peer/requirements.txt || exit 1; done
 
 clean: ## Remove what was installed and built
 	rm -rf $(VENV) $(SAM_VENV) $(CHECKOV_VENV) $(EMULATOR_VENV) miniprogram/node_modules .aws-sam .bench .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis \

@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from infra.local.template import read_document
+from local.template import read_document
 
 BUILT: Final = Path(".aws-sam/build/template.yaml")
 RELEASE: Final = BUILT.with_name("release.yaml")

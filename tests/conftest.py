@@ -8,12 +8,12 @@ import pytest
 import time_machine
 from botocore.retries.standard import ExponentialBackoff
 
-from infra.local.stack import Stack
-from infra.local.wechat import Phone, SimulatedWeChat
-from tests.api import Api
-from tests.backend import Asked, Backend
-from tests.engine import NOT_TESTED
-from tests.figures import FIGURE, Say, figures, searched
+from local.simulated_wechat import Phone, SimulatedWeChat
+from local.stack import Stack
+from tests.harness.api import Api
+from tests.harness.backend import Asked, Backend
+from tests.harness.engine import NOT_TESTED
+from tests.harness.figures import FIGURE, Say, figures, searched
 
 NUMBER = "13800138000"
 

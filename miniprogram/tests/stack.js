@@ -15,7 +15,7 @@ async function startStack() {
     console.error('the tests of this file take more than two minutes: one of them hangs')
     process.exit(1)
   }, TWO_MINUTES).unref()
-  const child = spawn(path.resolve(ROOT, PYTHON), ['-m', 'infra.local.background'], {
+  const child = spawn(path.resolve(ROOT, PYTHON), ['-m', 'local.background'], {
     cwd: ROOT,
     stdio: ['pipe', 'pipe', 'inherit'],
   })

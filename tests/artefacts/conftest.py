@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.emulator import BUILT
+from local.emulator import BUILT
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from infra.local import emulator
-from infra.local.emulator import LOGS, ROOT, Emulator
-from infra.local.runtime import FunctionError, FunctionTimeoutError
-from infra.local.template import Application, read_template
+from local import emulator
+from local.emulator import LOGS, ROOT, Emulator
+from local.runtime import FunctionError, FunctionTimeoutError
+from local.template import Application, read_template
 
 TEMPLATE = """
 Resources:
@@ -87,7 +87,7 @@ def probe(functions: Emulator, do: str = "", **more: object) -> Any:
 
 
 def test_the_journey_passes_through_the_built_functions(built: Path) -> None:
-    command = [sys.executable, "-m", "infra.local.emulator"]
+    command = [sys.executable, "-m", "local.emulator"]
     walked = subprocess.run(  # noqa: S603
         command, cwd=ROOT, capture_output=True, text=True, check=False
     )

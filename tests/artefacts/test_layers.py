@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.emulator import ROOT
+from local.emulator import ROOT
 
 LAYERS = {"CryptoLayer": "crypto", "AuthLayer": "auth"}
 MIB = 1024 * 1024

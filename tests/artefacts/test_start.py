@@ -1,7 +1,7 @@
 """What makes a function start and answer slowly, counted rather than timed.
 
 A new import, or a tenth more instructions, fails here until `make record` accepts it: look at the
-difference that it makes in recorded.json.
+difference that it makes in budgets.json.
 """
 
 import os
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import recorded
-from tests.bench.artefacts import Artefact
-from tests.bench.recorded import Built
+from bench import budgets
+from bench.artefacts import Artefact
+from bench.budgets import Built
 
 TENTH = 0.1
 NOWHERE = {"pydantic", "requests", "aws_xray_sdk", "cryptography", "cffi", "unittest", "asyncio"}
@@ -22,7 +22,7 @@ BOTO3 = {"boto3", "s3transfer"}
 
 @pytest.fixture(scope="module")
 def functions(built: Path, python: str) -> Iterator[Built]:
-    with recorded.built(python) as functions:
+    with budgets.built(python) as functions:
         yield functions
 
 
@@ -31,8 +31,8 @@ def imports(functions: Built) -> dict[str, list[str]]:
     return functions.imports()
 
 
-def test_init_loads_the_recorded_modules_and_no_other(imports: dict[str, list[str]]) -> None:
-    assert imports == recorded.read()["imports"], "if it is meant: make record"
+def test_init_loads_the_budgets_modules_and_no_other(imports: dict[str, list[str]]) -> None:
+    assert imports == budgets.read()["imports"], "if it is meant: make record"
 
 
 def test_what_costs_much_is_loaded_nowhere(imports: dict[str, list[str]]) -> None:
@@ -44,21 +44,21 @@ def test_what_costs_much_is_loaded_nowhere(imports: dict[str, list[str]]) -> Non
 
 def test_an_import_that_was_added_is_seen(functions: Built, tmp_path: Path) -> None:
     added = Built(functions.bench, {"login": changed(functions, tmp_path, "import asyncio")})
-    assert "asyncio" in set(added.imports()["login"]) - set(recorded.read()["imports"]["login"])
+    assert "asyncio" in set(added.imports()["login"]) - set(budgets.read()["imports"]["login"])
 
 
 @pytest.mark.timeout(600)
-def test_a_warm_request_executes_the_recorded_instructions(functions: Built) -> None:
-    if not recorded.valgrind():
+def test_a_warm_request_executes_the_budgets_instructions(functions: Built) -> None:
+    if not budgets.valgrind():
         assert os.environ.get("CI") != "true", "valgrind is needed: apt install valgrind"
         pytest.skip("instructions were NOT counted: apt install valgrind")
-    expected = recorded.read()["instructions"]
+    expected = budgets.read()["instructions"]
     for name, counted in functions.instructions().items():
         assert counted == pytest.approx(expected[name], rel=TENTH), "if it is meant: make record"
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.skipif(not recorded.valgrind(), reason="valgrind is missing")
+@pytest.mark.skipif(not budgets.valgrind(), reason="valgrind is missing")
 def test_work_that_was_added_is_seen(functions: Built, tmp_path: Path) -> None:
     slower = """
 import json

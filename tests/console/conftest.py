@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from infra.local import console
-from infra.local.console.browser import ARGUMENTS, chromium
-from infra.local.stack import Stack
-from tests.backend import Backend
+from local import console
+from local.console.browser import ARGUMENTS, chromium
+from local.stack import Stack
 from tests.console.window import Window
+from tests.harness.backend import Backend
 
 
 @pytest.fixture(scope="package")

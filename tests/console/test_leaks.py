@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser
 
-from infra.local.console import masking
-from tests.backend import Backend
+from local.console import masking
 from tests.console.window import Window
-from tests.leaks import Secrets
+from tests.harness.backend import Backend
+from tests.harness.leaks import Secrets
 
 _THE_PHONES_OWN = {
     "/login": {"session token"},

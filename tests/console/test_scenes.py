@@ -6,9 +6,9 @@ Each test begins with a backend that has nothing in memory and a mini-program ju
 import pytest
 from playwright.sync_api import Browser
 
-from tests.api import Api
-from tests.backend import Backend
 from tests.console.window import Window
+from tests.harness.api import Api
+from tests.harness.backend import Backend
 
 LOGIN = ["→ POST /login", "code2Session", "PutItem Sessions", "← POST /login (200)"]
 COLD_LOGIN = [

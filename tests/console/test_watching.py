@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import urllib3
 
-from infra.local.console import feed as feeds
-from infra.local.console.feed import Message
-from infra.local.wechat import Fault
-from tests.api import Api
-from tests.backend import Backend
+from local.console import feed as feeds
+from local.console.feed import Message
+from local.simulated_wechat import Fault
+from tests.harness.api import Api
+from tests.harness.backend import Backend
 
 
 @pytest.fixture

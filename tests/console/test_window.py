@@ -5,9 +5,9 @@ import base64
 import pytest
 from playwright.sync_api import Browser
 
-from infra.local.console.palette import reduced
-from tests.backend import Backend
+from local.console.palette import reduced
 from tests.console.window import DESKTOP, PHONE, Window
+from tests.harness.backend import Backend
 
 SCENES = [
     "open", "new", "old", "refuse", "twice",

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.local.stack import Stack
-from tests.api import Api
-from tests.backend import Backend
-from tests.contract import assert_keeps_to_the_contract
+from local.stack import Stack
+from tests.harness.api import Api
+from tests.harness.backend import Backend
+from tests.harness.contract import assert_keeps_to_the_contract
 
 
 @pytest.fixture(scope="package")

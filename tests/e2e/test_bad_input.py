@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import time_machine
 
-from infra.local.wechat import Phone, SimulatedWeChat
-from tests.api import Answer, Api, Document, legacy
-from tests.backend import Backend
+from local.simulated_wechat import Phone, SimulatedWeChat
+from tests.harness.api import Answer, Api, Document, legacy
+from tests.harness.backend import Backend
 
 INVALID = (400, "invalid_request", "fix_request")
 TOO_LARGE = (413, "request_too_large", "fix_request")

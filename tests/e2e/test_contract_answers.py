@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import pytest
 
-from infra.local.wechat import Fault, Phone
-from tests.api import Answer, Api, legacy
-from tests.backend import Backend
-from tests.contract import assert_keeps_to_the_contract
+from local.simulated_wechat import Fault, Phone
+from tests.harness.api import Answer, Api, legacy
+from tests.harness.backend import Backend
+from tests.harness.contract import assert_keeps_to_the_contract
 from wechat_auth.errors import ERRCODES, PROBLEMS, WeChatError
 
 Ask = Callable[[Api, Phone, Backend], Answer]

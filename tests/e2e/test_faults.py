@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import pytest
 import time_machine
 
-from infra.local.runtime import Context, Runtime
-from infra.local.wechat import Fault, Phone, SimulatedWeChat
-from infra.local.wechat.faults import Kind
-from tests.api import Answer, Api, Document, legacy
-from tests.backend import Asked, Backend
+from local.runtime import Context, Runtime
+from local.simulated_wechat import Fault, Phone, SimulatedWeChat
+from local.simulated_wechat.faults import Kind
+from tests.harness.api import Answer, Api, Document, legacy
+from tests.harness.backend import Asked, Backend
 from wechat_auth import aws
 from wechat_auth import wechat as wechat_client
 from wechat_auth.errors import ERRCODES, TOKEN_REFUSED, UNDECRYPTABLE, WeChatError

@@ -6,9 +6,9 @@ import time
 import pytest
 import time_machine
 
-from infra.local.wechat import Phone, SimulatedWeChat
-from tests.api import Api, legacy
-from tests.backend import Asked, Backend
+from local.simulated_wechat import Phone, SimulatedWeChat
+from tests.harness.api import Api, legacy
+from tests.harness.backend import Asked, Backend
 from wechat_auth import services
 
 NUMBER = {"phoneNumber": "13800138000", "purePhoneNumber": "13800138000", "countryCode": "86"}

@@ -17,11 +17,11 @@ from urllib.parse import quote
 import pytest
 import time_machine
 
-from infra.local.wechat import Fault, Phone, PhoneTap, SimulatedWeChat, UserInfo
-from infra.local.wechat.faults import ENDPOINTS
-from tests.api import Answer, Api, legacy
-from tests.backend import Backend
-from tests.leaks import ALLOWED, Secrets, Written, all_that_is_written
+from local.simulated_wechat import Fault, Phone, PhoneTap, SimulatedWeChat, UserInfo
+from local.simulated_wechat.faults import ENDPOINTS
+from tests.harness.api import Answer, Api, legacy
+from tests.harness.backend import Backend
+from tests.harness.leaks import ALLOWED, Secrets, Written, all_that_is_written
 from wechat_auth import invocation, services
 from wechat_auth import wechat as wechat_client
 

@@ -7,11 +7,11 @@ from typing import Any, cast
 import pytest
 import time_machine
 
-from infra.local.stack import TEMPLATE
-from infra.local.template import Application, read_document
-from infra.local.wechat import Fault
-from tests.api import Answer, Api, legacy
-from tests.backend import Backend
+from local.simulated_wechat import Fault
+from local.stack import TEMPLATE
+from local.template import Application, read_document
+from tests.harness.api import Answer, Api, legacy
+from tests.harness.backend import Backend
 from wechat_auth import aws
 
 Call = tuple[str, str, str]

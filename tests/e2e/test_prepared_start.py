@@ -6,8 +6,8 @@ from threading import enumerate as threads
 
 import pytest
 
-from tests.api import Api
-from tests.backend import Backend
+from tests.harness.api import Api
+from tests.harness.backend import Backend
 from wechat_auth import aws, services
 
 

@@ -1,7 +1,7 @@
 """How often a warm request leaves the process: what a call costs and how long it takes."""
 
-from tests.api import Api, legacy
-from tests.backend import Backend
+from tests.harness.api import Api, legacy
+from tests.harness.backend import Backend
 
 
 def test_a_login_is_one_call_to_wechat_and_one_write(api: Api, backend: Backend) -> None:

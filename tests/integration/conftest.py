@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.local.stack import Stack
+from local.stack import Stack
 
 
 @pytest.fixture(scope="package")

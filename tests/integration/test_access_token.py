@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 import time_machine
 
-from infra.local.wechat import App, Call, Fault, SimulatedWeChat
-from tests.backend import Asked, Backend
+from local.simulated_wechat import App, Call, Fault, SimulatedWeChat
+from tests.harness.backend import Asked, Backend
 from wechat_auth import aws, services
 from wechat_auth.access_token import FORCED_PER_DAY, AccessTokens
 from wechat_auth.access_token_item import LEASE

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import time_machine
 
-from infra.local.wechat import App, Fault, Phone, SimulatedWeChat, UserInfo
-from tests.api import Answer, Api, Document, legacy
-from tests.backend import Asked, Backend
+from local.simulated_wechat import App, Fault, Phone, SimulatedWeChat, UserInfo
+from tests.harness.api import Answer, Api, Document, legacy
+from tests.harness.backend import Asked, Backend
 
 NUMBER = {"phoneNumber": "13800138000", "purePhoneNumber": "13800138000", "countryCode": "86"}
 UNDECRYPTABLE = (422, "undecryptable", "login_again")

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import pytest
 import time_machine
 
-from infra.local.wechat import App, Fault, Phone, SimulatedWeChat
-from tests.api import Answer, Api
-from tests.backend import Asked, Backend
+from local.simulated_wechat import App, Fault, Phone, SimulatedWeChat
+from tests.harness.api import Answer, Api
+from tests.harness.backend import Asked, Backend
 from wechat_auth import aws, invocation, services
 from wechat_auth.errors import WECHAT_UNAVAILABLE, AuthError
 from wechat_auth.phone import exchange_phone_code

@@ -7,11 +7,11 @@ import time
 import pytest
 import time_machine
 
-from infra.local.runtime import FunctionError
-from infra.local.wechat import App, Fault, Phone, SimulatedWeChat
-from infra.local.wechat.faults import Kind
-from tests.api import Api, Document
-from tests.backend import Backend
+from local.runtime import FunctionError
+from local.simulated_wechat import App, Fault, Phone, SimulatedWeChat
+from local.simulated_wechat.faults import Kind
+from tests.harness.api import Api, Document
+from tests.harness.backend import Backend
 from wechat_auth import services
 from wechat_auth.errors import SESSION_INVALID, TOO_MANY_FAILURES, AuthError
 from wechat_auth.sessions import Session

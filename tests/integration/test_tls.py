@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import BotoCoreError
 from trustme import CA, LeafCert
 
-from infra.local.wechat import App, SimulatedWeChat
+from local.simulated_wechat import App, SimulatedWeChat, serve
 from wechat_auth import aws
 from wechat_auth.errors import STORAGE_UNAVAILABLE, WeChatUnavailableError
 from wechat_auth.wechat import WeChat
@@ -46,7 +46,7 @@ def over_tls(wechat: SimulatedWeChat, certificate: LeafCert) -> Iterator[str]:
     """Serve the simulation with a certificate; give its URL."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
-    with wechat.serve() as server:
+    with serve(wechat) as server:
         server._http.socket = context.wrap_socket(server._http.socket, server_side=True)
         yield server.url.replace("http:", "https:")
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.wechat import App, Fault, Phone, SimulatedWeChat
+from local.simulated_wechat import App, Fault, Phone, SimulatedWeChat, serve
 from wechat_auth import wechat as wechat_module
 from wechat_auth.errors import (
     LOGIN_CODE_REJECTED,
@@ -37,7 +37,7 @@ def wechat() -> SimulatedWeChat:
 
 @pytest.fixture
 def url(wechat: SimulatedWeChat) -> Iterator[str]:
-    with wechat.serve() as server:
+    with serve(wechat) as server:
         yield server.url
 
 
@@ -378,11 +378,11 @@ class TestBreakdowns:
     def test_a_kept_connection_that_wechat_closed_meanwhile_costs_no_request(
         self, wechat: SimulatedWeChat
     ) -> None:
-        with wechat.serve() as server:
+        with serve(wechat) as server:
             client = WeChat([server.url])
             client.stable_access_token(APPID, SECRET)
             port = server.port
-        with wechat.serve(port):
+        with serve(wechat, port):
             assert client.stable_access_token(APPID, SECRET).expires_in > 7000
 
     def test_a_connection_unused_for_long_is_not_trusted(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.wechat import App, SimulatedWeChat
+from local.simulated_wechat import App, SimulatedWeChat, serve
 
 APPID = "wx0123456789abcdef"
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -31,7 +31,7 @@ def wechat() -> SimulatedWeChat:
 @pytest.fixture
 def client(wechat: SimulatedWeChat, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     library = wechatpy()
-    with wechat.serve() as server:
+    with serve(wechat) as server:
         client = library.WeChatClient(APPID, SECRET)
         client.API_BASE_URL = f"{server.url}/cgi-bin/"
         client.wxa.API_BASE_URL = f"{server.url}/"

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.bench import report
-from tests.bench.artefacts import FLOOR
-from tests.bench.chart import chart
-from tests.bench.environment import Context
+from bench import report
+from bench.artefacts import FLOOR
+from bench.chart import chart
+from bench.environment import Context
 
 EVERYBODY = [
     *report.ROUND_TRIPS,

@@ -11,7 +11,7 @@ from openapi_spec_validator import validate
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from infra.local.template import Application, read_document, read_template
+from local.template import Application, read_document, read_template
 from wechat_auth.errors import PROBLEMS
 
 ROOT = Path(__file__).parents[2]

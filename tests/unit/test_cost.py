@@ -1,23 +1,23 @@
-"""docs/cost.md says what infra/cost.py computes, and that is what its own arithmetic comes to."""
+"""docs/cost.md says what cost.py computes, and that is what its own arithmetic comes to."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from infra import cost, docs
-from infra.local.template import read_document
-from tests.transform import TEMPLATES, of_type
+from docs.generate import cost, tables
+from local.template import read_document
+from tests.harness.transform import TEMPLATES, of_type
 from tests.unit.test_template_policies import ALLOWED
 
 EMF = re.compile(r'(?:count|measure_ms)\("(\w+)"')
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("path", docs.COST, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", tables.COST, ids=lambda path: path.name)
 def test_the_tables_are_those_that_the_code_renders(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert docs.render_cost(text, chinese=path == docs.COST[1]) == text, "run: make docs"
+    assert tables.render_cost(text, chinese=path == tables.COST[1]) == text, "run: make docs"
 
 
 @pytest.mark.parametrize("calls", cost.LEVELS)
@@ -26,7 +26,7 @@ def test_each_line_is_what_its_arithmetic_comes_to(calls: int) -> None:
         assert evaluate(line.arithmetic) == pytest.approx(line.usd, abs=1e-6, rel=1e-6), line.name
 
 
-@pytest.mark.parametrize("path", docs.COST, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", tables.COST, ids=lambda path: path.name)
 def test_each_amount_in_the_documents_is_what_stands_beside_it(path: Path) -> None:
     table = path.read_text("utf-8").partition("<!-- cost -->")[2].partition("<!-- /cost -->")[0]
     rows = re.findall(r"^\| ([^*|]+) \| [^|]+ \| ([\d.]+) \| [^|]+ \| (.+) \|$", table, re.M)
@@ -54,8 +54,8 @@ def test_what_is_counted_is_what_the_template_and_the_code_have() -> None:
     assert len(of_type(observability, "AWS::CloudWatch::Dashboard")) == 1
     assert len(of_type(template, "AWS::SecretsManager::Secret")) == cost.SECRETS
     assert len(metrics()) == cost.METRICS
-    tables = {f"{name}.Arn" for name in of_type(template, "AWS::DynamoDB::Table")}
-    assert sum(len(tables & granted.keys()) for granted, _ in ALLOWED.values()) == cost.KEY_USERS
+    owned = {f"{name}.Arn" for name in of_type(template, "AWS::DynamoDB::Table")}
+    assert sum(len(owned & granted.keys()) for granted, _ in ALLOWED.values()) == cost.KEY_USERS
     parameters = template["Parameters"]
     assert parameters["FunctionMemory"]["Default"] / 1024 == cost.LOAD.memory_gb
     assert parameters["SessionDays"]["Default"] == cost.LOAD.session_days

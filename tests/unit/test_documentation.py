@@ -5,34 +5,34 @@ from pathlib import Path
 
 import pytest
 
-from infra import docs
+from docs.generate import tables
 
-ENGLISH, CHINESE = docs.READMES
+ENGLISH, CHINESE = tables.READMES
 
 
-@pytest.mark.parametrize("readme", docs.READMES, ids=lambda path: path.name)
+@pytest.mark.parametrize("readme", tables.READMES, ids=lambda path: path.name)
 def test_the_tables_are_those_that_the_code_renders(readme: Path) -> None:
     text = readme.read_text(encoding="utf-8")
-    assert docs.render(text, chinese=readme == CHINESE) == text, "run: make docs"
+    assert tables.render(text, chinese=readme == CHINESE) == text, "run: make docs"
 
 
-@pytest.mark.parametrize("readme", docs.READMES, ids=lambda path: path.name)
+@pytest.mark.parametrize("readme", tables.READMES, ids=lambda path: path.name)
 def test_every_file_that_is_named_exists(readme: Path) -> None:
     text = readme.read_text(encoding="utf-8")
     named = set(re.findall(r"\]\(([^)#:]+)\)", text))
     named |= set(re.findall(r"`((?:layers|functions|infra|tests)/[\w./-]+)`", text))
     assert named
-    assert [name for name in sorted(named) if not (docs.ROOT / name).exists()] == []
+    assert [name for name in sorted(named) if not (tables.ROOT / name).exists()] == []
 
 
 def test_the_run_and_test_commands_stand_first() -> None:
-    for readme in docs.READMES:
+    for readme in tables.READMES:
         first_block = readme.read_text(encoding="utf-8").split("```")[1]
         assert re.findall(r"^make \w+", first_block, re.MULTILINE) == ["make run", "make test"]
 
 
 def test_both_languages_have_the_same_sections_commands_and_code() -> None:
-    english, chinese = (readme.read_text(encoding="utf-8") for readme in docs.READMES)
+    english, chinese = (readme.read_text(encoding="utf-8") for readme in tables.READMES)
     assert [len(line.split()[0]) for line in english.splitlines() if line.startswith("#")] == [
         len(line.split()[0]) for line in chinese.splitlines() if line.startswith("#")
     ]
@@ -42,14 +42,14 @@ def test_both_languages_have_the_same_sections_commands_and_code() -> None:
 def test_a_parameter_without_a_chinese_description_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delitem(docs.SETTINGS_ZH, "SessionDays")
+    monkeypatch.delitem(tables.SETTINGS_ZH, "SessionDays")
     with pytest.raises(ValueError, match="SessionDays"):
-        docs.render(ENGLISH.read_text(encoding="utf-8"), chinese=False)
+        tables.render(ENGLISH.read_text(encoding="utf-8"), chinese=False)
 
 
 def test_a_missing_place_for_a_table_is_an_error() -> None:
     with pytest.raises(ValueError, match="<!-- errors -->"):
-        docs.render("# nothing", chinese=False)
+        tables.render("# nothing", chinese=False)
 
 
 def _commands(text: str) -> list[str]:

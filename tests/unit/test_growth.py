@@ -5,10 +5,10 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from infra import cost, docs, growth
-from infra.growth import LIMITS, demand
-from infra.local.template import read_document
-from tests.transform import TEMPLATES
+from docs.generate import cost, growth, tables
+from docs.generate.growth import LIMITS, demand
+from local.template import read_document
+from tests.harness.transform import TEMPLATES
 
 
 def test_a_million_logins_a_day_are_what_the_arithmetic_says() -> None:
@@ -65,4 +65,4 @@ def test_the_chart_shows_each_level_and_each_limit_that_is_met() -> None:
 
 
 def test_the_chart_in_the_documents_is_the_one_drawn() -> None:
-    assert docs.GROWTH.read_text("utf-8") == growth.growth_chart(), "run: make docs"
+    assert tables.GROWTH.read_text("utf-8") == growth.growth_chart(), "run: make docs"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.template import read_document
-from tests.transform import ROOT, TEMPLATES
+from local.template import read_document
+from tests.harness.transform import ROOT, TEMPLATES
 
 _NAMES = ("deploy.md", "operate.md", "cost.md", "bench.md", "faults.md")
 GUIDES = [ROOT / "docs" / name for name in _NAMES]

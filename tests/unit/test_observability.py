@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from infra.local.template import Application, read_document, read_template
-from tests.transform import ROOT, TEMPLATES, of_type
+from local.template import Application, read_document, read_template
+from tests.harness.transform import ROOT, TEMPLATES, of_type
 from tests.unit.test_cost import metrics
 
 OBSERVABILITY = read_document(TEMPLATES["observability"])

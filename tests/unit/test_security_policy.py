@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from infra import docs
-from infra.local.template import read_document
-from tests.transform import ROOT, TEMPLATES
+from docs.generate import tables
+from local.template import read_document
+from tests.harness.transform import ROOT, TEMPLATES
 from wechat_auth import access_token_item, phone
 
-ENGLISH, CHINESE = docs.SECURITY
-each_language = pytest.mark.parametrize("policy", docs.SECURITY, ids=lambda path: path.name)
+ENGLISH, CHINESE = tables.SECURITY
+each_language = pytest.mark.parametrize("policy", tables.SECURITY, ids=lambda path: path.name)
 
 FREE = {
     "Apache Software License", "Apache-2.0", "BSD License", "BSD-2-Clause", "MIT", "MIT License",
@@ -28,7 +28,7 @@ FREE = {
 @each_language
 def test_the_table_of_packages_is_what_is_pinned(policy: Path) -> None:
     text = policy.read_text("utf-8")
-    assert docs.render_security(text, chinese=policy == CHINESE) == text, "run: make docs"
+    assert tables.render_security(text, chinese=policy == CHINESE) == text, "run: make docs"
 
 
 @each_language
@@ -66,7 +66,7 @@ def test_both_languages_have_the_same_sections_and_rows() -> None:
 
 def test_what_is_shipped_has_a_free_licence() -> None:
     rows = re.findall(
-        r"^\| (?:crypto|auth) \|.*\| (.*) \|$", docs.shipped_table(chinese=False), re.M
+        r"^\| (?:crypto|auth) \|.*\| (.*) \|$", tables.shipped_table(chinese=False), re.M
     )
     assert len(rows) >= 5
     for row in rows:
@@ -75,7 +75,7 @@ def test_what_is_shipped_has_a_free_licence() -> None:
 
 def test_a_package_without_a_licence_is_an_error() -> None:
     with pytest.raises(ValueError, match="nameless names no licence"):
-        docs.licence({"name": "nameless", "classifier": ["Topic :: Security"]})
+        tables.licence({"name": "nameless", "classifier": ["Topic :: Security"]})
 
 
 @pytest.mark.parametrize(

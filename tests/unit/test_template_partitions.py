@@ -8,8 +8,15 @@ from typing import Any
 import pytest
 from cfnlint import ManualArgs, lint
 
-from infra.local.template import read_document
-from tests.transform import EVERYTHING_ON, REGIONS, TEMPLATES, Document, of_type, transformed
+from local.template import read_document
+from tests.harness.transform import (
+    EVERYTHING_ON,
+    REGIONS,
+    TEMPLATES,
+    Document,
+    of_type,
+    transformed,
+)
 
 # Service principals that are spelled so in every partition (AWS's list of service principals).
 EVERYWHERE = {"lambda.amazonaws.com", "apigateway.amazonaws.com", "scheduler.amazonaws.com"}

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from infra.local.template import read_document
-from tests.transform import TEMPLATES, Document, of_type, transformed
+from local.template import read_document
+from tests.harness.transform import TEMPLATES, Document, of_type, transformed
 
 LOG = {"logs:CreateLogStream", "logs:PutLogEvents"}
 SECRET = {"secretsmanager:GetSecretValue"}

@@ -11,8 +11,8 @@ from botocore.loaders import Loader
 from botocore.regions import EndpointResolver
 from botocore.session import Session
 
-from infra.local.template import read_document
-from tests.transform import TEMPLATES
+from local.template import read_document
+from tests.harness.transform import TEMPLATES
 
 ROOT = Path(__file__).parents[3]
 STOCK = Path(botocore.__file__).parent / "data"

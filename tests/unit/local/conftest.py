@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.local.wechat import SimulatedWeChat
+from local.simulated_wechat import SimulatedWeChat
 
 from .wechat_caller import Caller, calling, two_apps
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.console.browser import chromium
+from local.console.browser import chromium
 
 PICTURE = Path(__file__).parents[3] / "docs" / "console.png"
 

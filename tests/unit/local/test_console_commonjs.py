@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.console.commonjs import as_es_module
+from local.console.commonjs import as_es_module
 
 MINIPROGRAM = Path(__file__).parents[3] / "miniprogram"
 

@@ -1,6 +1,6 @@
 import threading
 
-from infra.local.console.feed import Feed, Message
+from local.console.feed import Feed, Message
 
 
 def note(name: str) -> Message:

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from infra.local.console import front
-from infra.local.console.acts import Acts
-from infra.local.console.feed import Feed, Message
-from infra.local.console.front import Front
-from infra.local.wechat import App, SimulatedWeChat
+from local.console import front
+from local.console.acts import Acts
+from local.console.feed import Feed, Message
+from local.console.front import Front
+from local.simulated_wechat import App, SimulatedWeChat
 
 SECRET = bytes(16).hex()
 HTML = {"Accept": "text/html"}

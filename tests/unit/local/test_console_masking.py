@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.local.console import masking
-from tests.leaks import Secrets
+from local.console import masking
+from tests.harness.leaks import Secrets
 
 _BASE64URL = string.ascii_letters + string.digits + "-_"
 

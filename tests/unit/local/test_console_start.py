@@ -4,9 +4,9 @@ import threading
 
 import urllib3
 
-from infra.local import __main__ as run
-from infra.local import console
-from infra.local.stack import Stack
+from local import __main__ as run
+from local import console
+from local.stack import Stack
 from wechat_auth import services
 
 

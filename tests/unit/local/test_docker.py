@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from infra.local import docker
-from infra.local.docker import DockerMissingError, has_image, host_for_containers
+from local import docker
+from local.docker import DockerMissingError, has_image, host_for_containers
 
 ELSEWHERE = "192.0.2.1"
 """An address that no machine has (RFC 5737)."""

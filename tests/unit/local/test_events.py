@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.demo import Walk
-from infra.local.events import OUTCOMES, function_of, live_event, outcome
-from infra.local.stack import Stack
+from local.demo import Walk
+from local.events import OUTCOMES, function_of, live_event, outcome
+from local.stack import Stack
 
-FOLDER = Path(__file__).parents[2] / "events"
+FOLDER = Path(__file__).parents[3] / "events"
 
 
 @pytest.fixture(scope="module")

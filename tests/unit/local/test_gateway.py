@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from infra.local.gateway import Gateway, Served
-from infra.local.runtime import FunctionError, FunctionTimeoutError, Runtime
-from infra.local.template import TemplateError, read_template
+from local.gateway import Gateway, Served
+from local.runtime import FunctionError, FunctionTimeoutError, Runtime
+from local.template import TemplateError, read_template
 
 TEMPLATE = """
 Globals:

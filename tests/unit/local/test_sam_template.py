@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from infra.local import APPID
-from infra.local.sam_template import local_template
+from local import APPID
+from local.sam_template import local_template
 
 
 @pytest.mark.parametrize(

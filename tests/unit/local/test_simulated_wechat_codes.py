@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import time_machine
 
-from infra.local.wechat import App, SimulatedWeChat, WeChatError
+from local.simulated_wechat import App, SimulatedWeChat, WeChatError
 
 from .wechat_caller import APPID, OTHER_APPID, SECRET, Caller, calling, without_rid
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 import urllib3
 
-from infra.local.wechat import App, Fault, Quota, SimulatedWeChat
+from local.simulated_wechat import App, Fault, Quota, SimulatedWeChat
 
 from .wechat_caller import APPID, OTHER_APPID, SECRET, Caller, Document
 
@@ -178,7 +178,7 @@ def test_an_unknown_route_lists_the_known_ones(api: Caller) -> None:
 
 
 def test_it_runs_alone() -> None:
-    command = [sys.executable, "-m", "infra.local.wechat", "--port", "0", "--appid", APPID]
+    command = [sys.executable, "-m", "local.simulated_wechat", "--port", "0", "--appid", APPID]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         assert process.stdout
         url = process.stdout.readline().removeprefix(f"WeChat for {APPID} at ").split(";")[0]
@@ -193,7 +193,7 @@ def test_it_runs_alone() -> None:
 
 def test_a_taken_port_is_named_with_its_remedy(api: Caller) -> None:
     port = api.url.rpartition(":")[2]
-    command = [sys.executable, "-m", "infra.local.wechat", "--port", port]
+    command = [sys.executable, "-m", "local.simulated_wechat", "--port", port]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
 
     assert ended.returncode == 1

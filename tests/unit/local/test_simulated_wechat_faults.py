@@ -9,7 +9,7 @@ import time
 import pytest
 import urllib3
 
-from infra.local.wechat import Call, Fault, SimulatedWeChat
+from local.simulated_wechat import Call, Fault, SimulatedWeChat, serve
 
 from .wechat_caller import APPID, Caller
 
@@ -192,7 +192,7 @@ def test_a_kept_connection_answers_without_delay(api: Caller) -> None:
 def test_two_hundred_clients_may_start_at_once(wechat: SimulatedWeChat) -> None:
     tokens: list[str] = []
     start = threading.Barrier(200)
-    with wechat.serve() as server:
+    with serve(wechat) as server:
 
         def ask() -> None:
             start.wait()
@@ -212,7 +212,7 @@ def test_two_hundred_clients_may_start_at_once(wechat: SimulatedWeChat) -> None:
 
 def test_closing_ends_kept_and_delayed_connections_at_once(wechat: SimulatedWeChat) -> None:
     wechat.faults.add(Fault("getAccessToken", "latency", seconds=60))
-    with wechat.serve() as server:
+    with serve(wechat) as server:
         idle = socket.create_connection(("127.0.0.1", server.port))
         waiting = socket.create_connection(("127.0.0.1", server.port))
         waiting.sendall(b"GET /cgi-bin/token HTTP/1.1\r\nHost: x\r\n\r\n")

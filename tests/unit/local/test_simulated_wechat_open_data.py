@@ -9,8 +9,8 @@ import pytest
 import time_machine
 from Crypto.Cipher import AES
 
-from infra.local.wechat import App, Phone, SimulatedWeChat
-from infra.local.wechat.open_data import (
+from local.simulated_wechat import App, Phone, SimulatedWeChat
+from local.simulated_wechat.open_data import (
     encrypted_data_hash,
     raw_data_signature,
     session_signature,

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from infra.local.wechat import SimulatedWeChat
+from local.simulated_wechat import SimulatedWeChat
 
 from .wechat_caller import APPID, SECRET, Caller, Document
 

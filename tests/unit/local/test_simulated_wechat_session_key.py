@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.local.wechat import SimulatedWeChat
+from local.simulated_wechat import SimulatedWeChat
 
 from .wechat_caller import Caller
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 import time_machine
 
-from infra.local.wechat import App, Quota, SimulatedWeChat
-from infra.local.wechat.request import Request
+from local.simulated_wechat import App, Quota, SimulatedWeChat
+from local.simulated_wechat.request import Request
 
 from .wechat_caller import APPID, OTHER_APPID, SECRET, Caller
 

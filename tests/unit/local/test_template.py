@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.template import (
+from local.template import (
     Authorizer,
     GeneratedSecret,
     Key,

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import urllib3
 
-from infra.local.wechat import App, SimulatedWeChat
+from local.simulated_wechat import App, SimulatedWeChat, serve
 
 APPID = "wx0123456789abcdef"
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -94,7 +94,7 @@ class Caller:
 @contextmanager
 def calling(wechat: SimulatedWeChat) -> Iterator[Caller]:
     """Serve the simulation and yield a caller of it; nothing is ever retried."""
-    with wechat.serve() as server, urllib3.PoolManager(retries=False, timeout=10) as http:
+    with serve(wechat) as server, urllib3.PoolManager(retries=False, timeout=10) as http:
         yield Caller(server.url, http)
 
 

@@ -1,0 +1,200 @@
+"""What every contestant meets: the same settings, the same requests, the same answers."""
+
+import base64
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from Crypto.Cipher import AES
+
+from local.template import REGION
+from wechat_auth.secret_store import SecretStore
+from wechat_auth.sessions import Sessions
+from wechat_auth.wechat import Code2Session
+from wechat_crypto import KeyRing
+
+APPID: Final = "wx0123456789abcdef"
+SESSION_KEY: Final = base64.b64encode(b"0123456789abcdef").decode()
+IV: Final = base64.b64encode(b"fedcba9876543210").decode()
+NUMBER: Final = "13800138000"
+STARTED: Final = {"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand"}
+"""What Lambda tells an environment that it starts for a request."""
+_OPENID: Final = "oLatQ5MAkyobBs2IOTNJEfJkZ6Zk"
+_UNIONID: Final = "oLatQ5MAkyobBs2IOTNJEfJkZ6Zl"
+_SECRET: Final = "0123456789abcdef" * 2
+KEY_RING: Final = json.dumps({"current": "k1", "k1": "0123456789abcdef" * 4})
+_TOKEN: Final = "A" * 136
+_PHONE: Final = {"phoneNumber": NUMBER, "purePhoneNumber": NUMBER, "countryCode": "86"}
+_LIFE: Final = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """The requests, by the name of their function, and the answers of AWS and WeChat.
+
+    Attributes:
+        events: What API Gateway would send.
+        answers: See ``stub_services``.
+    """
+
+    events: Mapping[str, dict[str, Any]]
+    answers: Mapping[str, object]
+
+
+def encrypt(document: Mapping[str, object]) -> str:
+    """Encrypt open data as WeChat does."""
+    watermark = {"timestamp": int(time.time()), "appid": APPID}
+    plain = json.dumps({**document, "watermark": watermark}).encode()
+    padding = 16 - len(plain) % 16
+    cipher = AES.new(base64.b64decode(SESSION_KEY), AES.MODE_CBC, iv=base64.b64decode(IV))
+    return base64.b64encode(cipher.encrypt(plain + bytes([padding]) * padding)).decode()
+
+
+def scene(environment: Mapping[str, str]) -> Scene:
+    """Make the requests and answers for a deployment with these settings."""
+    tables = {name: environment[f"{name}_TABLE"] for name in ("SESSIONS", "ACCESS_TOKENS")}
+    token, item = _session(tables["SESSIONS"])
+    bearer = {"authorization": f"Bearer {token}"}
+    encrypted = {"encryptedData": encrypt(_PHONE), "iv": IV}
+    events = {
+        "login": _event("POST /login", {"code": "0a1B" * 8}),
+        "phone": _event("POST /phone", {"code": "0a1b" * 16}, bearer),
+        "decrypt": _event("POST /decrypt", encrypted, bearer),
+        "session": _event("GET /session", None, bearer),
+        "authorizer": {"headers": bearer, "requestContext": {"requestId": "bench"}},
+        "refresh_access_token": {},
+    }
+    answers = {
+        f"GetSecretValue:{environment['KEY_RING_ID']}": {"SecretString": KEY_RING},
+        f"GetSecretValue:{environment['APP_SECRETS_ID']}": {
+            "SecretString": json.dumps({APPID: _SECRET})
+        },
+        f"GetItem:{tables['SESSIONS']}": {"Item": item},
+        f"Query:{tables['SESSIONS']}": {"Items": [item], "Count": 1, "ScannedCount": 1},
+        f"GetItem:{tables['ACCESS_TOKENS']}": {"Item": _access_token(tables["ACCESS_TOKENS"])},
+        "/sns/jscode2session": {
+            "openid": _OPENID,
+            "session_key": SESSION_KEY,
+            "unionid": _UNIONID,
+        },
+        "/wxa/business/getuserphonenumber": {
+            "errcode": 0,
+            "errmsg": "ok",
+            "phone_info": {**_PHONE, "watermark": {"timestamp": 0, "appid": APPID}},
+        },
+        "/wxa/business/checkencryptedmsg": {"errcode": 0, "errmsg": "ok", "vaild": True},
+    }
+    return Scene(events, answers)
+
+
+def variables(function: Mapping[str, str], url: str) -> dict[str, str]:
+    """Return the environment of a function: Lambda's variables, its own, and where AWS answers."""
+    return {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "LANG": "en_US.UTF-8",
+        "TZ": ":UTC",
+        "AWS_LAMBDA_FUNCTION_NAME": "bench",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
+        **aws_variables(url),
+        **function,
+    }
+
+
+def aws_variables(url: str) -> dict[str, str]:
+    """Return what tells an SDK of AWS where and as whom to call."""
+    return {
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": "bench",
+        "AWS_SECRET_ACCESS_KEY": "bench",
+        "AWS_SESSION_TOKEN": "bench",
+        "AWS_ENDPOINT_URL": url,
+    }
+
+
+class _Table:
+    """Takes the one item that is put into it."""
+
+    def put_item(self, **request: Any) -> None:
+        self.item = request["Item"]
+
+
+class _Secrets:
+    def get_secret_value(self, **_: object) -> dict[str, str]:
+        return {"SecretString": KEY_RING}
+
+
+def _session(table: str) -> tuple[str, dict[str, Any]]:
+    taken: Any = _Table()
+    held: Any = _Secrets()
+    store = SecretStore(lambda: held, key_ring_id="", app_secrets_id="")
+    sessions = Sessions(lambda: taken, table, store, life=_LIFE)
+    issued = sessions.issue(APPID, Code2Session(_OPENID, SESSION_KEY, _UNIONID))
+    return issued.token, _as_json(taken.item)
+
+
+def _access_token(table: str) -> dict[str, Any]:
+    ring = KeyRing.from_json(KEY_RING)
+    sealed = ring.seal(_TOKEN.encode(), purpose="access_token", context=f"{table}|{APPID}")
+    item: dict[str, dict[str, Any]] = {
+        "appid": {"S": APPID},
+        "sealed": {"B": sealed},
+        "token_expires_at": {"N": str(int(time.time()) + _LIFE)},
+        "life": {"N": "7200"},
+        "version": {"N": "1"},
+    }
+    return _as_json(item)
+
+
+def _as_json(item: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Write binary values as DynamoDB's JSON does."""
+    return {
+        name: {
+            kind: base64.b64encode(value).decode() if isinstance(value, bytes) else value
+            for kind, value in attribute.items()
+        }
+        for name, attribute in item.items()
+    }
+
+
+def _event(
+    route: str, body: Mapping[str, str] | None, headers: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    method, path = route.split()
+    event: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": route,
+        "rawPath": path,
+        "rawQueryString": "",
+        "headers": {
+            "accept": "*/*",
+            "accept-language": "zh-CN",
+            "content-type": "application/json",
+            "host": "api.example.com",
+            **(headers or {}),
+        },
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "bench",
+            "domainName": "api.example.com",
+            "domainPrefix": "api",
+            "http": {
+                "method": method,
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": "203.0.113.7",
+                "userAgent": "MicroMessenger",
+            },
+            "requestId": "JKJaXmPLvHcESHA=",
+            "routeKey": route,
+            "stage": "$default",
+            "time": "01/Nov/2026:12:00:00 +0000",
+            "timeEpoch": 1793534400000,
+        },
+        "isBase64Encoded": False,
+    }
+    if body is not None:
+        event["body"] = json.dumps(body)
+    return event

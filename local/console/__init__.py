@@ -1,0 +1,49 @@
+"""The developer's console: the stack of `make run` in a browser, on this machine only.
+
+It shows the demo mini-program on a phone, and beside it every message that really passed. Nothing
+of it is deployed, and to the API it changes nothing: what is not its own goes through untouched.
+"""
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from local import APPID
+from local.console.acts import Acts
+from local.console.feed import Feed
+from local.console.front import Front
+from local.console.recorder import WatchedRuntime, WatchedWeChat
+from local.gateway import Served
+from local.simulated_wechat import App
+from local.stack import Stack
+
+
+@contextmanager
+def start(port: int = 0, on_request: Callable[[Served], None] | None = None) -> Iterator[Stack]:
+    """Run a stack whose API answers a browser at / with the console; for loopback alone.
+
+    Args:
+        port: As in Stack.start.
+        on_request: As in Stack.start; the console's own requests are none of the API's.
+
+    Raises:
+        PortTakenError: As Stack.start.
+    """
+    feed = Feed()
+    wechat = WatchedWeChat([App(APPID, secrets.token_hex(16), cloud=True)], feed)
+
+    def invoke(name: str, event: object) -> Any:
+        return stack.invoke(name, event)
+
+    with Stack.start(
+        port=port,
+        wechat=wechat,
+        on_request=on_request,
+        functions=lambda application: WatchedRuntime(application, wechat, feed),
+        front=lambda api: Front(api, feed, Acts(wechat, feed, invoke)),
+    ) as stack:
+        try:
+            yield stack
+        finally:
+            feed.close()

@@ -1,0 +1,100 @@
+"""What a person does in front of the phone, and what happens behind their back."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import boto3
+
+from local.console import masking
+from local.console.feed import Feed, Message
+from local.simulated_wechat import Fault, Phone, SimulatedWeChat
+
+_BUSY: Final = -1  # WeChat's errcode "system busy"
+
+Document = dict[str, Any]
+
+
+class UnknownActError(Exception):
+    """No act has this name."""
+
+
+class Acts:
+    """The acts by name; each takes the phone's name and returns what that phone gets."""
+
+    def __init__(
+        self, wechat: SimulatedWeChat, feed: Feed, invoke: Callable[[str, object], Any]
+    ) -> None:
+        """Act on this WeChat; `invoke` calls a function by its name."""
+        self._wechat = wechat
+        self._feed = feed
+        self._invoke = invoke
+        self._acts: Mapping[str, Callable[[Phone], Document | None]] = {
+            "login": self._login,
+            "tap": self._tap,
+            "replace_session_key": self._replace_session_key,
+            "expire_sessions": self._expire_sessions,
+            "kill_access_token": self._kill_access_token,
+            "make_wechat_busy": self._make_wechat_busy,
+            "heal": self._heal,
+            # These three only the phone knows of.
+            "refused": lambda _: self._note("refused"),
+            "tapped_twice": lambda _: self._note("tapped_twice"),
+            "reply_lost": lambda _: self._note("reply_lost"),
+        }
+
+    def __call__(self, name: str, phone: str) -> Document:
+        """Act; what comes back is for the phone alone, and the feed shows it masked.
+
+        Raises:
+            UnknownActError: There is no such act.
+        """
+        if name not in self._acts:
+            raise UnknownActError(name)
+        return self._acts[name](self._wechat.phone(name=f"console {phone}")) or {}
+
+    def _login(self, phone: Phone) -> Document:
+        got = {"code": phone.login()}
+        self._feed.publish(Message("phone", "wechat", "wx.login", got=masking.shown(got)))
+        return got
+
+    def _tap(self, phone: Phone) -> Document:
+        tap = phone.tap_phone_number()
+        got = {"code": tap.code, "encryptedData": tap.encrypted_data, "iv": tap.iv}
+        self._feed.publish(Message("phone", "wechat", "getPhoneNumber", got=masking.shown(got)))
+        return got
+
+    def _replace_session_key(self, phone: Phone) -> None:
+        phone.login()  # by somebody else: the mini-program never sees this code
+        self._note("session_key_replaced", "wechat")
+
+    def _expire_sessions(self, _: Phone) -> None:
+        dynamodb = boto3.client("dynamodb")  # the stack has set the addresses
+        table = os.environ["SESSIONS_TABLE"]
+        for page in dynamodb.get_paginator("scan").paginate(TableName=table):
+            for item in page["Items"]:
+                dynamodb.update_item(
+                    TableName=table,
+                    Key={name: item[name] for name in ("user", "session")},
+                    UpdateExpression="SET expires_at = :past",
+                    ExpressionAttributeValues={":past": {"N": "1"}},
+                )
+        dynamodb.close()
+        self._note("session_expired", "dynamodb")
+
+    def _kill_access_token(self, phone: Phone) -> None:
+        self._invoke("refresh_access_token", {})  # so that there is one
+        self._wechat.revoke_access_token(phone.appid)
+        self._note("access_token_dead", "wechat")
+
+    def _make_wechat_busy(self, _: Phone) -> None:
+        self._wechat.faults.clear()
+        self._wechat.faults.add(Fault("*", "errcode", times=None, errcode=_BUSY))
+        self._note("wechat_busy", "wechat")
+
+    def _heal(self, _: Phone) -> None:
+        self._wechat.faults.clear()
+        self._note("healed", "wechat")
+
+    def _note(self, name: str, lane: Any = "phone") -> None:
+        self._feed.publish(Message("note", lane, name))

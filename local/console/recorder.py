@@ -1,0 +1,256 @@
+"""Functions and WeChat as they are, but each message they exchange goes to the feed.
+
+A function serves a request in a thread of its own, so whatever that thread asks belongs to the
+request: AWS is watched through botocore's events, WeChat where it answers.
+"""
+
+import json
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import urllib3
+from botocore.awsrequest import AWSPreparedRequest
+
+from local.console import masking
+from local.console.feed import Feed, Lane, Message
+from local.runtime import Context, Handler, Runtime
+from local.simulated_wechat import App, SimulatedWeChat
+from local.simulated_wechat.answer import Answer
+from local.simulated_wechat.endpoints import BY_PATH
+from local.simulated_wechat.request import Request
+from local.template import Application
+
+
+@dataclass(slots=True)
+class Serving:
+    """A function at work for one request, and what it is asking AWS at the moment."""
+
+    request: str
+    function: str
+    began: float = 0.0
+    body: bytes = b""
+
+
+_serving: ContextVar[Serving | None] = ContextVar("serving", default=None)
+
+_Asked = tuple[str, str, tuple[tuple[str, str], ...], bytes]
+
+
+class WatchedWeChat(SimulatedWeChat):
+    """A simulated WeChat that tells the feed of each call, and whose request it belongs to."""
+
+    def __init__(self, apps: Iterable[App], feed: Feed) -> None:
+        """Start with these apps."""
+        super().__init__(apps)
+        self._feed = feed
+        self._asking: defaultdict[_Asked, list[Serving]] = defaultdict(list)
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def asked_by(self, serving: Serving | None, request: Request) -> Iterator[None]:
+        """Let a request that is about to arrive belong to `serving`."""
+        if serving is None:
+            yield
+            return
+        with self._lock:
+            self._asking[_asked(request)].append(serving)
+        try:
+            yield
+        finally:
+            with self._lock:
+                waiting = self._asking.get(_asked(request), [])
+                if serving in waiting:  # it never arrived
+                    waiting.remove(serving)
+                if not waiting:
+                    self._asking.pop(_asked(request), None)
+
+    def answer(self, request: Request) -> Answer:
+        """Answer one request and tell the feed."""
+        began = time.perf_counter()
+        with self._lock:
+            waiting = self._asking.get(_asked(request))
+            serving = waiting.pop(0) if waiting else None
+        reply = super().answer(request)
+        if serving:
+            endpoint = BY_PATH.get(request.path)
+            sent = masking.shown(dict(request.query))
+            if request.body:
+                body = masking.shown_json(request.body)
+                sent |= body if isinstance(body, dict) else {"body": body}
+            got = None if reply.drop else masking.shown_json(reply.body)
+            errcode = got.get("errcode", 0) if isinstance(got, dict) else "no JSON"
+            self._feed.publish(
+                Message(
+                    "call",
+                    "wechat",
+                    endpoint.name if endpoint else masking.plain(request.path),
+                    serving.request,
+                    serving.function,
+                    sent=sent,
+                    got=got,
+                    status=None if reply.drop else reply.status,
+                    outcome="no answer" if reply.drop else str(errcode or ""),
+                    milliseconds=(time.perf_counter() - began + reply.delay) * 1000,
+                )
+            )
+        return reply
+
+
+class WatchedRuntime(Runtime):
+    """The functions, telling the feed what each is asked, asks and answers."""
+
+    def __init__(self, application: Application, wechat: WatchedWeChat, feed: Feed) -> None:
+        """Take the functions; nothing is loaded yet."""
+        super().__init__(application)
+        self._wechat = wechat
+        self._feed = feed
+        self._names = {table.name: table.logical_id for table in application.tables} | {
+            secret.name: secret.logical_id for secret in application.secrets
+        }
+        self._restore: Callable[[], None] | None = None
+
+    def __enter__(self) -> Self:
+        """Load the handlers and watch them."""
+        super().__enter__()
+        from wechat_auth import aws, services  # noqa: PLC0415 - importable only now
+        from wechat_auth.wechat import WeChat  # noqa: PLC0415
+
+        unwatched = services.wechat
+
+        @cache
+        def watched() -> WeChat:
+            return WeChat(services.settings().wechat_base_urls, _Pool(self._wechat))
+
+        services.wechat = watched
+        self._restore = partial(setattr, services, "wechat", unwatched)
+        for client in (aws.dynamodb(), aws.secrets_manager()):
+            client.meta.events.register("before-send", self._before_send)
+            client.meta.events.register("response-received", self._response_received)
+        self._handlers = {
+            name: partial(self._watched, name, handler) for name, handler in self._handlers.items()
+        }
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Drop the handlers; the next runtime is not watched."""
+        if self._restore:
+            self._restore()
+        super().__exit__()
+
+    def _watched(self, function: str, handler: Handler, event: Any, context: Context) -> Any:
+        asked = event.get("requestContext", {})
+        if "requestId" not in asked:
+            return handler(event, context)
+        serving = Serving(asked["requestId"], function)
+        _serving.set(serving)  # for this thread, which serves no other request
+        message = partial(
+            Message,
+            lane="api",
+            name=f"{asked['http']['method']} {asked['http']['path']}",
+            request=serving.request,
+            function=function,
+        )
+        self._feed.publish(message("request", sent=_sent(event)))
+        began = time.perf_counter()
+        try:
+            result = handler(event, context)
+        except BaseException:
+            self._feed.publish(message("answer", status=500, outcome="raised"))
+            raise
+        got = masking.shown_json(result.get("body") or "")
+        outcome = got.get("code", "") if isinstance(got, dict) and "action" in got else ""
+        self._feed.publish(
+            message(
+                "answer",
+                got=got,
+                status=result.get("statusCode"),
+                outcome=outcome,
+                milliseconds=(time.perf_counter() - began) * 1000,
+            )
+        )
+        return result
+
+    def _before_send(self, request: AWSPreparedRequest, **_: object) -> None:
+        if serving := _serving.get():
+            serving.began = time.perf_counter()
+            body = request.body
+            serving.body = body if isinstance(body, bytes) else str(body or "").encode()
+
+    def _response_received(
+        self,
+        event_name: str,
+        response_dict: Mapping[str, Any] | None,
+        parsed_response: Mapping[str, Any] | None,
+        **_: object,
+    ) -> None:
+        serving = _serving.get()
+        if serving is None:
+            return
+        service, operation = event_name.split(".")[1:]
+        lane: Lane = "dynamodb" if service == "dynamodb" else "secretsmanager"
+        sent = _json(serving.body)
+        target = self._names.get(str(sent.get("TableName") or sent.get("SecretId")), "")
+        for name in ("TableName", "SecretId"):
+            if name in sent:
+                sent[name] = target
+        got = _json(response_dict["body"]) if response_dict else {}
+        answered: Mapping[str, Any] = parsed_response or {"Error": {"Code": "no answer"}}
+        self._feed.publish(
+            Message(
+                "call",
+                lane,
+                operation,
+                serving.request,
+                serving.function,
+                target,
+                sent=masking.shown_items(sent),
+                got=masking.shown_items(got),
+                status=response_dict["status_code"] if response_dict else None,
+                outcome=masking.plain(str(answered.get("Error", {}).get("Code", ""))),
+                milliseconds=(time.perf_counter() - serving.began) * 1000,
+            )
+        )
+
+
+class _Pool(urllib3.PoolManager):
+    """Connections to WeChat that say for whom each request is."""
+
+    def __init__(self, wechat: WatchedWeChat) -> None:
+        super().__init__(num_pools=4, maxsize=4)
+        self._wechat = wechat
+
+    def request(
+        self, method: str, url: str, body: Any = None, *args: Any, **options: Any
+    ) -> urllib3.BaseHTTPResponse:
+        address = urlsplit(url)
+        asked = Request.parse(method, f"{address.path}?{address.query}", body or b"", "")
+        with self._wechat.asked_by(_serving.get(), asked):
+            return super().request(method, url, body, *args, **options)
+
+
+def _asked(request: Request) -> _Asked:
+    """What tells one request from another on both ends of the wire."""
+    return request.method, request.path, tuple(sorted(request.query.items())), request.body
+
+
+def _json(content: bytes) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(content or b"{}")
+    return document
+
+
+def _sent(event: Mapping[str, Any]) -> Any:
+    """What a client sent: its session, query and body."""
+    sent: dict[str, Any] = {}
+    if authorization := event["headers"].get("authorization"):
+        sent["Authorization"] = masking.shown(authorization, "Authorization")
+    sent |= masking.shown(event.get("queryStringParameters") or {})
+    body = masking.shown_json(event.get("body") or "")
+    return sent | (body if isinstance(body, dict) else {"body": body} if body else {})

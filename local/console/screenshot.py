@@ -1,0 +1,56 @@
+"""`python -m local.console.screenshot docs/console.png [en]`: the console after three scenes.
+
+A login, a tap, and a tap whose reply got lost, in a headless Chromium of this machine, as high as
+the diagram needs.
+"""
+
+import os
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from local import console
+from local.console.browser import ARGUMENTS, chromium
+from local.console.palette import reduced
+
+_WIDTH = 1280
+_SCENES = ("new", "lost")
+
+
+def main(path: Path, language: str) -> int:
+    """Take the picture and return the exit code."""
+    executable = chromium()
+    if executable is None:
+        print("no Chromium here: apt-get install chromium", file=sys.stderr)
+        return 1
+    with (
+        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+        redirect_stdout(nowhere),
+        console.start() as stack,
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        page = browser.new_page(
+            viewport={"width": _WIDTH, "height": 800}, reduced_motion="reduce", color_scheme="light"
+        )
+        page.add_init_script(f"localStorage.setItem('console language', '{language}')")
+        page.goto(f"{stack.url}/")
+        page.wait_for_selector("body[data-busy=false]")
+        for scene in _SCENES:
+            page.click(f".scene[data-scene={scene}]")
+            page.wait_for_selector("body[data-busy=false]")
+        page.mouse.move(0, 0)
+        hidden = page.evaluate(
+            "() => { const { scrollHeight, clientHeight } = document.querySelector('.scroll');"
+            " return scrollHeight - clientHeight }"
+        )
+        page.set_viewport_size({"width": _WIDTH, "height": 800 + hidden})
+        path.write_bytes(reduced(browser.new_page(), page.screenshot()))
+        browser.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "zh-CN"))  # noqa: PLR2004

@@ -1,0 +1,329 @@
+"""`python -m local.demo`: the whole journey over HTTP, step by step, checked.
+
+Starts a stack of its own on free ports, or walks against one that runs already: API_URL for the
+API and WECHAT_URL for the simulated WeChat that it talks to. Ends at the first step that is not
+as it should be, with exit code 1.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import urllib3
+
+from local.stack import Stack
+
+NUMBER: Final = "13800138000"
+Document = dict[str, Any]
+Serve = Callable[[], AbstractContextManager[tuple[str, str]]]
+"""Starts something that serves; gives the addresses of the API and of the simulated WeChat."""
+
+
+class StepError(Exception):
+    """A step did not end as it should; the message says what was expected and what came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the API answered."""
+
+    status: int
+    body: Document
+
+    def brief(self) -> str:
+        """Say it in one cell of the table, tokens and numbers shortened."""
+        if problem := self.body.get("code"):
+            return f"{self.status} {problem}: {_shorten(self.body['detail'], 48)}"
+        return f"{self.status} {_masked(self.body)}" if self.body else str(self.status)
+
+
+@dataclass(slots=True)
+class Walk:
+    """One person's phone, the API, and what one step leaves for the next."""
+
+    api_url: str
+    wechat_url: str
+    phone: str = field(default_factory=lambda: f"demo-{time.time_ns()}")
+    token: str = ""
+    code: str = ""
+    http: urllib3.PoolManager = field(default_factory=urllib3.PoolManager)
+
+    def api(self, method: str, path: str, body: Document | None = None, token: str = "") -> Answer:
+        """Call the API."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        reply = self.http.request(method, self.api_url + path, json=body, headers=headers)
+        return Answer(reply.status, json.loads(reply.data) if reply.data else {})
+
+    def wechat(self, method: str, path: str, body: Document | None = None) -> Document:
+        """Ask the simulated WeChat or one of its phones."""
+        reply = self.http.request(method, self.wechat_url + path, json=body or {})
+        document: Document = json.loads(reply.data)
+        if reply.status != 200:  # noqa: PLR2004
+            raise StepError(f"the simulated WeChat answered {document}")
+        return document
+
+    def login_code(self) -> str:
+        """Call wx.login on the phone."""
+        code: str = self.wechat("POST", "/_phone/login", {"phone": self.phone})["code"]
+        return code
+
+    def tap(self) -> Document:
+        """Tap the phone-number button and allow it."""
+        return self.wechat("POST", "/_phone/tap", {"phone": self.phone, "number": NUMBER})
+
+    def asked(self, endpoint: str) -> int:
+        """Count WeChat's calls of one endpoint so far."""
+        counts: Mapping[str, int] = self.wechat("GET", "/_control/calls")["counts"]
+        return counts.get(endpoint, 0)
+
+
+def login(walk: Walk) -> Answer:
+    """Log in: POST /login with a wx.login code."""
+    answer = walk.api("POST", "/login", {"code": walk.login_code()})
+    expect(answer, 200, {"token", "expiresAt"})
+    walk.token = answer.body["token"]
+    return answer
+
+
+def phone(walk: Walk) -> Answer:
+    """New-style phone code: POST /phone."""
+    walk.code = walk.tap()["code"]
+    answer = walk.api("POST", "/phone", {"code": walk.code}, walk.token)
+    return expect_number(answer)
+
+
+def same_code_again(walk: Walk) -> Answer:
+    """The same code again: same answer, WeChat not asked."""
+    before = walk.asked("getPhoneNumber")
+    answer = expect_number(walk.api("POST", "/phone", {"code": walk.code}, walk.token))
+    if walk.asked("getPhoneNumber") != before:
+        raise StepError("WeChat was asked again for a code that had been exchanged")
+    return answer
+
+
+def phone_without_login(walk: Walk) -> Answer:
+    """A phone code without logging in first."""
+    return expect_number(walk.api("POST", "/phone", {"code": walk.tap()["code"]}))
+
+
+def decrypt(walk: Walk) -> Answer:
+    """Legacy: POST /decrypt with encryptedData and iv."""
+    return expect_data_number(walk.api("POST", "/decrypt", _legacy(walk.tap()), walk.token))
+
+
+def decrypt_with_the_key_before(walk: Walk) -> Answer:
+    """A wx.login around the tap has replaced session_key."""
+    tap = walk.tap()
+    login(walk)
+    return expect_data_number(walk.api("POST", "/decrypt", _legacy(tap), walk.token))
+
+
+def one_shot(walk: Walk) -> Answer:
+    """Log in and decrypt in one request."""
+    body = {"code": walk.login_code(), **_legacy(walk.tap())}
+    answer = walk.api("POST", "/decrypt", body)
+    expect(answer, 200, {"data", "session"})
+    walk.token = answer.body["session"]["token"]
+    return expect_data_number(answer, {"data", "session"})
+
+
+def user_info(walk: Walk) -> Answer:
+    """wx.getUserInfo data with its signature."""
+    info = walk.wechat("POST", "/_phone/user-info", {"phone": walk.phone})
+    body = {**_legacy(info), "rawData": info["raw_data"], "signature": info["signature"]}
+    answer = walk.api("POST", "/decrypt", body, walk.token)
+    expect(answer, 200, {"data"})
+    if answer.body["data"].get("nickName") != "Band" or "openId" in answer.body["data"]:
+        raise StepError("expected the user's data without openId")
+    return answer
+
+
+def cloud_id(walk: Walk) -> Answer:
+    """A cloudID, exchanged at WeChat."""
+    return expect_data_number(
+        walk.api("POST", "/decrypt", {"cloudID": walk.tap()["cloud_id"]}, walk.token)
+    )
+
+
+def check_session(walk: Walk) -> Answer:
+    """GET /session."""
+    return expect(walk.api("GET", "/session", token=walk.token), 200, {"expiresAt"})
+
+
+def check_session_at_wechat(walk: Walk) -> Answer:
+    """GET /session?verify=true: is session_key live?"""
+    answer = walk.api("GET", "/session?verify=true", token=walk.token)
+    expect(answer, 200, {"expiresAt", "sessionKeyValid"})
+    if answer.body["sessionKeyValid"] is not True:
+        raise StepError("expected sessionKeyValid to be true")
+    return answer
+
+
+def login_code_as_phone_code(walk: Walk) -> Answer:
+    """A wx.login code sent as a phone code."""
+    answer = walk.api("POST", "/phone", {"code": walk.login_code()}, walk.token)
+    expect_problem(answer, 422, "phone_code_rejected", "authorize_again")
+    if "wx.login" not in answer.body["detail"]:
+        raise StepError("expected the error to say that this is a wx.login code")
+    return answer
+
+
+def code_spent_elsewhere(walk: Walk) -> Answer:
+    """A phone code that another server has exchanged."""
+    code = walk.tap()["code"]
+    walk.wechat("POST", "/_control/codes/spend", {"code": code})
+    answer = walk.api("POST", "/phone", {"code": code}, walk.token)
+    return expect_problem(answer, 422, "phone_code_rejected", "authorize_again")
+
+
+def logout(walk: Walk) -> Answer:
+    """DELETE /session."""
+    return expect(walk.api("DELETE", "/session", token=walk.token), 204, set())
+
+
+def after_logout(walk: Walk) -> Answer:
+    """The same token after that."""
+    answer = walk.api("GET", "/session", token=walk.token)
+    return expect_problem(answer, 401, "session_invalid", "login_again")
+
+
+def logout_everywhere(walk: Walk) -> Answer:
+    """Two devices log in, one logs out everywhere."""
+    login(walk)
+    other_device = walk.token
+    login(walk)
+    answer = expect(walk.api("DELETE", "/session?all=true", token=walk.token), 204, set())
+    for token in (other_device, walk.token):
+        expect_problem(
+            walk.api("GET", "/session", token=token), 401, "session_invalid", "login_again"
+        )
+    return answer
+
+
+STEPS: Final[tuple[Callable[[Walk], Answer], ...]] = (
+    login,
+    phone,
+    same_code_again,
+    phone_without_login,
+    decrypt,
+    decrypt_with_the_key_before,
+    one_shot,
+    user_info,
+    cloud_id,
+    check_session,
+    check_session_at_wechat,
+    login_code_as_phone_code,
+    code_spent_elsewhere,
+    logout,
+    after_logout,
+    logout_everywhere,
+)
+
+
+def expect(answer: Answer, status: int, names: set[str]) -> Answer:
+    """Hold an answer against its status and the names in its body."""
+    if answer.status != status or answer.body.keys() != names:
+        raise StepError(f"expected {status} with {sorted(names)}, got {answer.brief()}")
+    return answer
+
+
+def expect_number(answer: Answer, names: set[str] | None = None) -> Answer:
+    """Hold an answer against the person's phone number."""
+    expect(answer, 200, names or {"phoneNumber", "purePhoneNumber", "countryCode"})
+    if answer.body.get("phoneNumber") != NUMBER:
+        raise StepError("expected the number of the person who tapped")
+    return answer
+
+
+def expect_data_number(answer: Answer, names: set[str] | None = None) -> Answer:
+    """Hold decrypted data against the person's phone number."""
+    expect(answer, 200, names or {"data"})
+    expect_number(Answer(200, answer.body["data"]))
+    return answer
+
+
+def expect_problem(answer: Answer, status: int, code: str, action: str) -> Answer:
+    """Hold an answer against a problem document's code and action."""
+    if (answer.status, answer.body.get("code"), answer.body.get("action")) != (
+        status,
+        code,
+        action,
+    ):
+        raise StepError(f"expected {status} {code} ({action}), got {answer.brief()}")
+    return answer
+
+
+def main(serve: Serve | None = None) -> int:
+    """Walk the journey, through what `serve` starts, and return the exit code."""
+    terminal = sys.stdout
+    started = time.perf_counter()
+    # What the functions log is theirs; the table is ours.
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+        passed, failure = _walk(
+            serve or _serve, lambda line: print(line, file=terminal, flush=True)
+        )
+    seconds = time.perf_counter() - started
+    print(f"\n{passed} of {len(STEPS)} steps as they should be, {seconds:.1f} s")
+    if failure:
+        print(f"step {passed + 1}: {failure}", file=sys.stderr)
+    return 1 if failure else 0
+
+
+def _walk(serve: Serve, show: Callable[[str], None]) -> tuple[int, str]:
+    """Take the steps up to the first that fails; return how many passed, and what went wrong."""
+    with serve() as (api_url, wechat_url):
+        walk = Walk(api_url, wechat_url)
+        show(f"API {api_url}   simulated WeChat {wechat_url}\n")
+        show(f"{'':2}  {'asked':<52}  {'answered':<72}  {'ms':>5}")
+        for number, step in enumerate(STEPS, 1):
+            failure = ""
+            began = time.perf_counter()
+            try:
+                answered = step(walk).brief()
+            except (StepError, urllib3.exceptions.HTTPError, ValueError, KeyError) as error:
+                failure = f"{type(error).__name__}: {error}"
+                answered = f"NOT AS IT SHOULD BE: {failure}"
+            milliseconds = (time.perf_counter() - began) * 1000
+            asked = (step.__doc__ or "").rstrip(".")
+            show(f"{number:2}  {asked:<52}  {_shorten(answered, 72):<72}  {milliseconds:5.0f}")
+            if failure:
+                return number - 1, failure
+    return len(STEPS), ""
+
+
+@contextmanager
+def _serve() -> Iterator[tuple[str, str]]:
+    """Serve, or find, what the environment says."""
+    if "API_URL" in os.environ:
+        yield os.environ["API_URL"].rstrip("/"), os.environ["WECHAT_URL"].rstrip("/")
+    else:
+        with Stack.start() as stack:
+            yield stack.url, stack.wechat_url
+
+
+def _legacy(given: Document) -> Document:
+    return {"encryptedData": given["encrypted_data"], "iv": given["iv"]}
+
+
+def _masked(value: object) -> str:
+    """Show an answer without showing a token or a number whole."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {_masked(each)}" for name, each in value.items()) + "}"
+    text = str(value)
+    if text.isdigit() and len(text) >= 11:  # noqa: PLR2004
+        return f"{text[:3]}****{text[-4:]}"
+    return _shorten(text, 12)
+
+
+def _shorten(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""DynamoDB and Secrets Manager in this process: moto's server with the template's resources."""
+
+import json
+import logging
+import secrets
+import string
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+import boto3
+from moto.server import ThreadedMotoServer
+
+from local.template import REGION, Application, GeneratedSecret, Secret, Table
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+
+@contextmanager
+def serve(port: int = 0, host: str = "127.0.0.1") -> Iterator[str]:
+    """Run the embedded AWS (port 0: a free one) and give its URL.
+
+    What it holds belongs to the process, as moto keeps it: see `resources`.
+    """
+    # Without a level of its own, werkzeug's logger prints every request to stderr.
+    log = logging.getLogger("werkzeug")
+    level = log.level
+    log.setLevel(logging.WARNING)
+    server = ThreadedMotoServer(ip_address=host, port=port, verbose=False)
+    server.start()
+    try:
+        yield "http://{}:{}".format(*server.get_host_and_port())
+    finally:
+        server.stop()
+        if listening := server._server:  # noqa: SLF001 - stop() leaves its socket open
+            listening.server_close()
+        log.setLevel(level)
+
+
+@contextmanager
+def resources(application: Application, url: str, values: Mapping[str, str]) -> Iterator[None]:
+    """Create the template's tables and secrets, and delete them at the end.
+
+    Args:
+        application: what the template declares.
+        url: where the embedded AWS listens.
+        values: what to put into secrets, by logical id. One that the template generates is
+            generated; any other stays empty, as it does in a new deployment.
+    """
+    account = boto3.Session("local", "local", region_name=REGION)
+    dynamodb = account.client("dynamodb", endpoint_url=url)
+    secrets_manager = account.client("secretsmanager", endpoint_url=url)
+    with ExitStack() as stack:
+        stack.callback(dynamodb.close)
+        stack.callback(secrets_manager.close)
+        for table in application.tables:
+            create_table(dynamodb, table)
+            stack.callback(dynamodb.delete_table, TableName=table.name)
+        for secret in application.secrets:
+            _create_secret(secrets_manager, secret, values.get(secret.logical_id))
+            stack.callback(
+                secrets_manager.delete_secret,
+                SecretId=secret.name,
+                ForceDeleteWithoutRecovery=True,
+            )
+        yield
+
+
+def generate(secret: GeneratedSecret) -> str:
+    """Make a value as GenerateSecretString does.
+
+    Source: AWS::SecretsManager::Secret GenerateSecretString, CloudFormation.
+    """
+    alphabet = string.ascii_letters + string.digits
+    if not secret.exclude_punctuation:
+        alphabet += string.punctuation
+    text = "".join(secrets.choice(alphabet) for _ in range(secret.length))
+    return json.dumps(json.loads(secret.template) | {secret.key: text})
+
+
+def create_table(dynamodb: "DynamoDBClient", table: Table) -> None:
+    """Create one table of the template."""
+    dynamodb.create_table(
+        TableName=table.name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": key.attribute, "AttributeType": key.type} for key in table.keys
+        ],
+        KeySchema=[{"AttributeName": key.attribute, "KeyType": key.role} for key in table.keys],
+    )
+    if table.ttl:
+        dynamodb.update_time_to_live(
+            TableName=table.name,
+            TimeToLiveSpecification={"Enabled": True, "AttributeName": table.ttl},
+        )
+
+
+def _create_secret(
+    secrets_manager: "SecretsManagerClient", secret: Secret, value: str | None
+) -> None:
+    if value is None and secret.generated:
+        value = generate(secret.generated)
+    if value is None:
+        secrets_manager.create_secret(Name=secret.name)
+    else:
+        secrets_manager.create_secret(Name=secret.name, SecretString=value)

@@ -1,0 +1,185 @@
+"""SimulatedWeChat: the world, its faults and the record of what was called."""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Final
+
+from .answer import Answer, Call, answer
+from .errors import WeChatError
+from .faults import ENDPOINTS, Faults
+from .people import Person, new_openid
+from .phone import Phone
+from .quotas import Quota
+from .request import Request
+from .world import App, Billed, Settings, World
+
+DEFAULT_NUMBER: Final = "13800138000"
+
+_CALLS_KEPT: Final = 10_000
+
+
+class SimulatedWeChat:
+    """WeChat's server API for some apps, and the phones of their users. Thread-safe.
+
+    Attributes:
+        clock: WeChat's clock; `clock.advance(seconds)` moves it.
+        faults: Faults on demand.
+        settings: Where WeChat leaves a choice; may be changed at any time.
+        on_call: Called with each Call once its answer is made, or None.
+    """
+
+    def __init__(self, apps: Iterable[App], settings: Settings | None = None) -> None:
+        """Start with these apps; the first is the default of `phone`."""
+        self._world = World(tuple(apps), settings or Settings())
+        self._phones: dict[tuple[str, str], Phone] = {}
+        self._calls: deque[Call] = deque(maxlen=_CALLS_KEPT)
+        self._counts: Counter[tuple[str, str | None, int | None]] = Counter()
+        self.clock = self._world.clock
+        self.settings = self._world.settings
+        self.faults = Faults(self._world.lock)
+        self.on_call: Callable[[Call], None] | None = None
+
+    # What the tests and the console arrange
+
+    def phone(
+        self,
+        appid: str | None = None,
+        number: str = DEFAULT_NUMBER,
+        *,
+        name: str | None = None,
+        country_code: str = "86",
+        nick_name: str = "Band",
+    ) -> Phone:
+        """Return the phone of a person.
+
+        Args:
+            appid: The mini-program that runs on it; the first app by default.
+            number: The person's number, without country code.
+            name: A name to find the same phone by again; without one it is a new person's.
+            country_code: Country code of the number, without plus sign.
+            nick_name: What wx.getUserInfo tells.
+        """
+        with self._world.lock:
+            appid = appid or next(iter(self._world.apps))
+            if name is not None and (appid, name) in self._phones:
+                return self._phones[appid, name]
+            unionid = new_openid() if self._world.app(appid).unionid else None
+            person = Person(appid, new_openid(), unionid, number, country_code, nick_name)
+            self._world.people[appid, person.openid] = person
+            phone = Phone(self._world, person)
+            if name is not None:
+                self._phones[appid, name] = phone
+            return phone
+
+    @property
+    def apps(self) -> tuple[App, ...]:
+        """The apps as they are now."""
+        with self._world.lock:
+            return tuple(self._world.apps.values())
+
+    def put_app(self, app: App) -> None:
+        """Add an app, or change one: a new AppSecret, another whitelist."""
+        with self._world.lock:
+            self._world.apps[app.appid] = app
+
+    def set_quota(self, endpoint: str, quota: Quota) -> None:
+        """Set how often each app may call `endpoint`."""
+        if endpoint not in ENDPOINTS:
+            raise ValueError(f"unknown endpoint {endpoint!r}: use one of {', '.join(ENDPOINTS)}")
+        with self._world.lock:
+            self._world.quotas.limits[endpoint] = quota
+
+    def spend_code(self, code: str) -> None:
+        """Let another server of the same app exchange a login or phone code.
+
+        Raises:
+            WeChatError: 40029 if it is unknown or expired.
+        """
+        with self._world.lock:
+            self._world.codes.spend(code)
+
+    def revoke_access_token(
+        self, appid: str, *, errcode: int = 40001, sticky: bool = False
+    ) -> None:
+        """Refuse the living access_tokens of an app from now on.
+
+        Args:
+            appid: The app.
+            errcode: 40001, 40014 or 42001.
+            sticky: Whether stable normal mode hands the refused token out again until forced.
+        """
+        with self._world.lock:
+            self._world.tokens.revoke(self._world.app(appid).appid, errcode, sticky=sticky)
+
+    def refuse_all_tokens(self, appid: str, *, errcode: int = 40001) -> None:
+        """Refuse every access_token of an app, future ones too."""
+        with self._world.lock:
+            self._world.tokens.refuse_all(self._world.app(appid).appid, errcode)
+
+    def accept_tokens(self, appid: str) -> None:
+        """End `refuse_all_tokens`."""
+        with self._world.lock:
+            self._world.tokens.refuse_all(self._world.app(appid).appid, 0)
+
+    # What can be seen
+
+    def accepts(self, access_token: str) -> bool:
+        """Tell whether an access_token works at this moment."""
+        with self._world.lock:
+            try:
+                self._world.tokens.owner(access_token)
+            except WeChatError:
+                return False
+            return True
+
+    def forced_refreshes(self, appid: str) -> int:
+        """Return how many forced refreshes were ever carried out for an app."""
+        with self._world.lock:
+            return self._world.tokens.forced[appid]
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The last 10,000 calls, oldest first."""
+        with self._world.lock:
+            return tuple(self._calls)
+
+    def count(self, endpoint: str, *, appid: str | None = None, errcode: int | None = None) -> int:
+        """Return how many calls ever arrived at `endpoint`, of one app or errcode if given."""
+        with self._world.lock:
+            return sum(
+                number
+                for (name, caller, told), number in self._counts.items()
+                if name == endpoint
+                and (appid is None or caller == appid)
+                and (errcode is None or told == errcode)
+            )
+
+    def counts(self) -> dict[str, int]:
+        """Return how many calls ever arrived, by endpoint."""
+        totals: Counter[str] = Counter()
+        with self._world.lock:
+            for (name, _, _), number in self._counts.items():
+                totals[name] += number
+        return dict(totals)
+
+    @property
+    def billed(self) -> Billed:
+        """A copy of what was billed so far."""
+        with self._world.lock:
+            billed = self._world.billed
+            return replace(
+                billed, exchanges=billed.exchanges.copy(), arrivals=billed.arrivals.copy()
+            )
+
+    # What goes over the wire
+
+    def answer(self, request: Request) -> Answer:
+        """Answer one request, and tell `on_call`."""
+        reply, call = answer(self._world, self.faults, request)
+        with self._world.lock:
+            self._calls.append(call)
+            self._counts[call.endpoint, call.appid, call.errcode] += 1
+        if self.on_call:
+            self.on_call(call)
+        return reply

@@ -1,0 +1,166 @@
+"""The whole stack on one machine: API, functions, embedded AWS and simulated WeChat."""
+
+import errno
+import json
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from local import APPID, embedded_aws
+from local.gateway import Gateway, Served
+from local.runtime import Functions, Runtime
+from local.simulated_wechat import App, SimulatedWeChat, serve
+from local.template import REGION, Application, read_template
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+TEMPLATE = Path(__file__).parents[1] / "template.yaml"
+
+
+class PortTakenError(Exception):
+    """A port is in use; the message says what to do, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A running stack.
+
+    Attributes:
+        url: the API, such as "http://127.0.0.1:3000".
+        wechat: the simulated WeChat: its phones, clock, faults and calls.
+        wechat_url: where the simulated WeChat listens.
+        aws_url: where the embedded DynamoDB and Secrets Manager listen.
+        appid: the mini-program that is simulated and served.
+        application: what template.yaml says.
+    """
+
+    url: str
+    wechat: SimulatedWeChat
+    wechat_url: str
+    aws_url: str
+    appid: str
+    application: Application
+    _functions: Functions
+
+    @classmethod
+    @contextmanager
+    def start(
+        cls,
+        *,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        parameters: Mapping[str, str] | None = None,
+        wechat: SimulatedWeChat | None = None,
+        on_request: Callable[[Served], None] | None = None,
+        template: Path = TEMPLATE,
+        functions: Callable[[Application], AbstractContextManager[Functions]] = Runtime,
+        front: "Callable[[WSGIApplication], WSGIApplication] | None" = None,
+    ) -> "Iterator[Stack]":
+        """Run a stack for the length of a `with` block; the environment is as before after it.
+
+        Args:
+            port: of the API; the simulated WeChat takes the next one, AWS the one after. 0: free
+                ports.
+            host: the address that all three listen on.
+            parameters: values of template parameters other than their defaults.
+            wechat: a world to use instead of one with a single mini-program.
+            on_request: called with each request that was answered, from the thread that did.
+            template: the SAM template.
+            functions: what runs its functions, instead of this process.
+            front: makes what stands between the port and the API, if anything does.
+
+        Raises:
+            PortTakenError: one of the ports is in use.
+            TemplateError: the template cannot be simulated.
+            RuntimeError: this process runs a stack already.
+        """
+        ports = (port, port + 1, port + 2) if port else (0, 0, 0)
+        for taken in (each for each in ports if each and _is_taken(host, each)):
+            raise PortTakenError(
+                f"port {taken} is in use: stop what listens there, or choose another three with "
+                f"PORT={port + 100} (that one and the next two are needed)"
+            )
+        if not _one_at_a_time.acquire(blocking=False):
+            raise RuntimeError("one stack per process: its functions share os.environ")
+        with ExitStack() as stack:
+            stack.callback(_one_at_a_time.release)
+            world = wechat or SimulatedWeChat([App(APPID, secrets.token_hex(16), cloud=True)])
+            wechat_url = stack.enter_context(serve(world, ports[1], host)).url
+            aws_url = stack.enter_context(embedded_aws.serve(ports[2], host))
+            appids = [app.appid for app in world.apps]
+            application = read_template(
+                template,
+                {"WeChatAppIds": ",".join(appids), "WeChatBaseUrls": wechat_url}
+                | dict(parameters or {}),
+            )
+            stack.enter_context(_environment(application, aws_url, host))
+            app_secrets = json.dumps({app.appid: app.secret for app in world.apps})
+            stack.enter_context(
+                embedded_aws.resources(application, aws_url, {"AppSecrets": app_secrets})
+            )
+            running = stack.enter_context(functions(application))
+            gateway = stack.enter_context(
+                Gateway(
+                    application,
+                    running,
+                    port=ports[0],
+                    host=host,
+                    on_request=on_request,
+                    front=front,
+                )
+            )
+            yield cls(gateway.url, world, wechat_url, aws_url, appids[0], application, running)
+
+    def invoke(self, name: str, event: object) -> Any:
+        """Call a function by the name of its folder, such as "refresh_access_token".
+
+        Raises:
+            FunctionError: it raised, or timed out (FunctionTimeoutError).
+        """
+        return self._functions.invoke(name, event)
+
+
+_one_at_a_time = threading.Lock()
+
+
+def _is_taken(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        if os.name != "nt":  # there, it would let two processes share a port
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return True
+            raise PortTakenError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    return False
+
+
+@contextmanager
+def _environment(application: Application, aws_url: str, host: str) -> Iterator[None]:
+    """Set what Lambda and the template would set; nothing of the developer's AWS set-up counts."""
+    before = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ |= application.environment | {
+        "AWS_ENDPOINT_URL": aws_url,
+        **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "local"),
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "NO_PROXY": host,
+        "no_proxy": host,
+    }
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -1,0 +1,183 @@
+"""The backend under test, between one test and the next, and as its operator sees it."""
+
+import io
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
+from moto.dynamodb.models import dynamodb_backends
+
+from local.simulated_wechat import App, Quota, Settings, SimulatedWeChat
+from local.stack import Stack
+from local.template import ACCOUNT_ID, REGION
+from wechat_auth import aws
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+Dump = dict[str, list[dict[str, Any]]]
+
+
+class Backend:
+    """A running stack whose operator is the test.
+
+    Attributes:
+        operations: What the functions asked of AWS since the test began, such as ``GetItem``.
+    """
+
+    def __init__(self, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.stack = stack
+        self.operations: Counter[str] = Counter()
+        self._monkeypatch = monkeypatch
+        self._failing: dict[str, tuple[str, int | None]] = {}
+        # What it returns counts (botocore.endpoint), though the stubs say that nothing does.
+        self._hook = cast("Callable[..., None]", self._before_send)
+        self.dynamodb, self._secrets_manager = _operators_clients(stack.aws_url)
+        for client in (aws.dynamodb(), aws.secrets_manager()):
+            client.meta.events.register("before-send", self._hook)
+
+    @property
+    def wechat(self) -> SimulatedWeChat:
+        return self.stack.wechat
+
+    # What the operator does
+
+    def configure(self, **environment: str) -> None:
+        """Deploy with other settings."""
+        for name, value in environment.items():
+            self._monkeypatch.setenv(name, value)
+        self.cold_start()
+
+    def cold_start(self) -> None:
+        """Let the next request meet a new execution environment, with nothing in memory.
+
+        AWS's clients stay: they remember nothing, and to make them takes a quarter of a second.
+        """
+        modules = [module for name, module in sys.modules.items() if name.startswith("wechat_auth")]
+        for value in [value for module in modules for value in vars(module).values()]:
+            if hasattr(value, "cache_clear") and value.__module__ != aws.__name__:
+                value.cache_clear()
+
+    def put_secret(self, name: str, document: object) -> None:
+        """Store a secret: ``AppSecrets`` or ``KeyRing``."""
+        text = document if isinstance(document, str) else json.dumps(document)
+        if _stored.get((self.wechat, name)) != text:
+            _stored[self.wechat, name] = text
+            secret_id = self._secret_id(name)
+            self._secrets_manager.put_secret_value(SecretId=secret_id, SecretString=text)
+
+    def secret(self, name: str) -> Any:
+        answer = self._secrets_manager.get_secret_value(SecretId=self._secret_id(name))
+        return json.loads(answer["SecretString"])
+
+    def serve_apps(self, *apps: App) -> None:
+        """Serve these mini-programs instead of the one."""
+        for app in apps:
+            self.wechat.put_app(app)
+        self.put_secret("AppSecrets", {app.appid: app.secret for app in apps})
+        self.configure(WECHAT_APPIDS=",".join(app.appid for app in apps))
+
+    # What is stored
+
+    def table(self, name: str) -> str:
+        """Return a table's own name: of ``Sessions``, ``AccessTokens`` or ``PhoneExchanges``."""
+        return next(t.name for t in self.stack.application.tables if t.logical_id == name)
+
+    def items(self, name: str) -> list[dict[str, Any]]:
+        """Return every item of a table as the low-level API gives it."""
+        return self.dynamodb.scan(TableName=self.table(name), ConsistentRead=True)["Items"]
+
+    def dump(self) -> Dump:
+        """Return every item of every table."""
+        return {t.logical_id: self.items(t.logical_id) for t in self.stack.application.tables}
+
+    def put(self, name: str, item: dict[str, Any]) -> None:
+        self.dynamodb.put_item(TableName=self.table(name), Item=item)
+
+    def clear(self, name: str) -> None:
+        """Delete every item of a table; not over HTTP, which every test would pay for."""
+        dynamodb_backends[ACCOUNT_ID][REGION].tables[self.table(name)].items.clear()
+
+    # What AWS does
+
+    def fail(self, operation: str, code: str = "InternalServerError", *, times: int = -1) -> None:
+        """Let AWS refuse an operation, such as ``PutItem``; for ever, or so many times."""
+        self._failing[operation] = (code, None if times < 0 else times)
+
+    def heal(self) -> None:
+        """Let AWS work again."""
+        self._failing.clear()
+
+    def _before_send(
+        self, request: AWSPreparedRequest, event_name: str, **_: object
+    ) -> AWSResponse | None:
+        """Count what leaves the process, and answer in place of AWS where it is to fail."""
+        operation = event_name.rpartition(".")[2]
+        self.operations[operation] += 1
+        code, left = self._failing.get(operation, ("", 0))
+        if left == 0:
+            return None
+        if left:
+            self._failing[operation] = (code, left - 1)
+        status = 500 if code == "InternalServerError" else 400
+        body = json.dumps({"__type": f"com.amazonaws#{code}", "message": "on demand"}).encode()
+        return AWSResponse(str(request.url), status, HTTPHeaders(), Raw(body))
+
+    # Between tests
+
+    def clean(self) -> None:
+        """Be as new: empty tables, the template's settings, no fault and no memory."""
+        for table in self.stack.application.tables:
+            self.clear(table.logical_id)
+        wechat, app = self.wechat, self.wechat.apps[0]
+        wechat.faults.clear()
+        wechat.on_call = None
+        for name in Settings.__slots__:
+            setattr(wechat.settings, name, getattr(Settings(), name))
+        for endpoint in ("code2Session", "getStableAccessToken", "getPhoneNumber"):
+            wechat.set_quota(endpoint, Quota())
+        wechat.accept_tokens(app.appid)
+        wechat.put_app(App(app.appid, app.secret, cloud=True, unionid=True))
+        self.put_secret("AppSecrets", {app.appid: app.secret})
+        self.put_secret("KeyRing", {"current": "k1", "k1": "k1" * 32})
+        self.cold_start()
+
+    def close(self) -> None:
+        for client in (aws.dynamodb(), aws.secrets_manager()):
+            client.meta.events.unregister("before-send", self._hook)
+
+    def _secret_id(self, name: str) -> str:
+        return next(s.name for s in self.stack.application.secrets if s.logical_id == name)
+
+
+_stored: dict[tuple[SimulatedWeChat, str], str] = {}
+"""What the secrets of a stack (known by its WeChat) hold: what is there is not stored again."""
+
+
+@cache
+def _operators_clients(aws_url: str) -> "tuple[DynamoDBClient, SecretsManagerClient]":
+    """Make the clients once for a stack: it takes a quarter of a second."""
+    account = boto3.Session("local", "local", region_name=REGION)
+    return (
+        account.client("dynamodb", endpoint_url=aws_url),
+        account.client("secretsmanager", endpoint_url=aws_url),
+    )
+
+
+class Raw(io.BytesIO):
+    """A body as botocore reads it."""
+
+    def stream(self, **_: object) -> Iterator[bytes]:
+        yield self.read()
+
+
+Asked = Callable[[str], int]
+"""How often WeChat was asked something since the test began."""

@@ -1,0 +1,394 @@
+"""POST /decrypt is no oracle: what forges a phone number elsewhere learns nothing here."""
+
+import base64
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from Crypto.Cipher import AES
+
+from local.runtime import Runtime, _context
+from local.simulated_wechat import Phone
+from tests.harness.api import Answer, Api
+from tests.harness.backend import Backend
+from tests.harness.figures import Say
+from tests.harness.leaks import spellings
+from tests.hostile.attacks.forging import NothingLearnedError, decipher, forge
+from tests.hostile.attacks.leak_watch import Watch
+from tests.hostile.attacks.leaky import LEAKS, leaking
+from tests.hostile.attacks.observing import (
+    CHANNELS,
+    FALSE_ALARM,
+    LEAST,
+    MEASURED,
+    PAIRS,
+    Function,
+    Observation,
+    Sample,
+    as_fields,
+    compare,
+    in_turn,
+    learn,
+    tell_apart,
+    wrong_and_right,
+)
+from wechat_auth import invocation, open_data, services
+from wechat_auth.sessions import History, Session
+from wechat_crypto import decrypt_open_data
+
+MINE, FORGED = "13800138000", "13580006666"
+UNLIMITED = {"DECRYPT_FAILURES_PER_DAY": "1000000000"}
+
+
+@pytest.fixture
+def attacker(phone: Phone, api: Api) -> Phone:
+    """A real user, logged in."""
+    api.logged_in(phone)
+    return phone
+
+
+@pytest.fixture
+def genuine(attacker: Phone) -> tuple[Sample, Sample]:
+    """The attacker's one encryptedData with its iv, spoilt in the two ways that are compared."""
+    tap = attacker.tap_phone_number()
+    return wrong_and_right(tap.encrypted_data, tap.iv)
+
+
+@pytest.fixture
+def function(backend: Backend, attacker: Phone) -> Iterator[Function]:
+    with alone(backend, attacker) as function:
+        yield function
+
+
+@contextmanager
+def alone(backend: Backend, phone: Phone, *older_keys: str) -> Iterator[Function]:
+    """Give the decrypt function without a budget, and with nothing outside that takes time."""
+    with pytest.MonkeyPatch.context() as patch:
+        handler, context = _handler_and_context(backend)
+        function = Function(handler, context)
+        (log,) = invocation.logger.handlers
+        patch.setattr(log, "stream", function.written)
+        patch.setattr(invocation.logger._logger, "propagate", False)
+        sessions = _Sessions(function.calls, phone, older_keys)
+        patch.setattr(services, "sessions", lambda: sessions)
+
+        def ask_wechat(*_: object) -> bool:
+            function.calls.append("checkEncryptedData")
+            return False  # WeChat did not make it
+
+        patch.setattr(open_data, "with_access_token", ask_wechat)
+        yield function
+    for secret in (phone.openid, phone.unionid, phone.session_key, phone.number):
+        assert not any(each in function.written.getvalue() for each in spellings(str(secret)))
+
+
+class _Sessions:
+    """Knows one session, has no budget, and counts what would be asked of DynamoDB."""
+
+    def __init__(self, calls: list[str], phone: Phone, older_keys: tuple[str, ...]) -> None:
+        self._calls = calls
+        key = str(phone.session_key)
+        session = Session(bytes(16), "", phone.appid, phone.openid, phone.unionid, key, 2**40)
+        self._history = History(session, (key, *older_keys), 0)
+
+    def find_with_history(self, _: str) -> History:
+        self._calls.append("Query")
+        return self._history
+
+    def check_budget(self, *_: object) -> None:
+        pass
+
+    def count_failure(self, *_: object) -> None:
+        self._calls.append("UpdateItem")
+
+
+def _handler_and_context(backend: Backend) -> tuple[Callable[[Any, Any], dict[str, Any]], object]:
+    runtime = backend.stack._functions
+    assert isinstance(runtime, Runtime)
+    context = _context(backend.stack.application.functions["decrypt"])
+    return runtime._handlers["decrypt"], replace(context, deadline=time.perf_counter() + 3600)
+
+
+def leaky(function: Function, channel: str, phone: Phone) -> Function:
+    handler = leaking(function.handler, LEAKS[channel], lambda: str(phone.session_key))
+    function.handler = handler
+    return function
+
+
+def chosen(phone: Phone, **watermark: object) -> dict[str, object]:
+    """A phone number that WeChat never encrypted: right appid, fresh timestamp."""
+    return {
+        "phoneNumber": FORGED,
+        "purePhoneNumber": FORGED,
+        "countryCode": "86",
+        "watermark": {"timestamp": int(time.time()), "appid": phone.appid} | watermark,
+    }
+
+
+def failures(phone: Phone) -> dict[str, Sample]:
+    """Every way to fail, made with the session_key, which is more than an attacker could."""
+
+    def encrypted(plaintext: dict[str, object] | bytes) -> Sample:
+        ciphertext, iv = phone.encrypt(plaintext)
+        return base64.b64decode(iv), base64.b64decode(ciphertext)
+
+    tap = phone.tap_phone_number()
+    wrong, right = wrong_and_right(tap.encrypted_data, tap.iv)
+    longest = json.dumps(chosen(phone, appid="wxfedcba9876543210") | {"x": "y" * 11_000}).encode()
+    iv, of_longest = encrypted(longest)
+    cut = bytearray(of_longest)
+    cut[-17] ^= 0x80
+    return {
+        "wrong padding": wrong,
+        "right padding": right,
+        "right padding, JSON": encrypted(b'{"phoneNumber": "13580006666"}'),
+        "another app's": encrypted(chosen(phone, appid="wxfedcba9876543210")),
+        "stale": encrypted(chosen(phone, timestamp=1_700_000_000)),
+        "perfect, but not WeChat's": encrypted(chosen(phone)),
+        "the longest body, right padding": (iv, of_longest),
+        "the longest body, wrong padding": (iv, bytes(cut)),
+    }
+
+
+class TestTheAttackWorks:
+    """Against each leak, so that it may be believed where it fails."""
+
+    def test_a_whole_phone_number_is_forged_and_only_check_encrypted_data_refuses_it(
+        self,
+        api: Api,
+        backend: Backend,
+        attacker: Phone,
+        genuine: tuple[Sample, Sample],
+        say: Say,
+    ) -> None:
+        document = json.dumps(chosen(attacker), separators=(",", ":")).encode()
+        with alone(backend, attacker) as function:
+            oracle = learn(leaky(function, "status", attacker), *genuine, "status")
+            assert oracle
+            iv, ciphertext = forge(oracle, document)
+        say(
+            f"forging a phone number ({len(ciphertext)} bytes) where the status tells of padding: "
+            f"{function.sent:,} requests"
+        )
+        assert function.sent > 10_000
+
+        token = api.logged_in(attacker)
+        for check, status in (("true", 422), ("false", 200)):
+            backend.configure(CHECK_ENCRYPTED_DATA=check)
+            answer = api.decrypt(token=token, **as_fields(iv, ciphertext))
+            assert answer.status == status
+        assert answer.json["data"]["phoneNumber"] == FORGED
+
+    @pytest.mark.parametrize("channel", CHANNELS)
+    def test_a_block_is_forged_through_whatever_leaks(
+        self,
+        channel: str,
+        attacker: Phone,
+        function: Function,
+        genuine: tuple[Sample, Sample],
+        say: Say,
+    ) -> None:
+        oracle = learn(leaky(function, channel, attacker), *genuine, channel)
+        assert oracle
+        learnt = function.sent
+        seen = ""
+        if channel in MEASURED:
+            found = tell_apart(function, *genuine, channel)
+            assert found.told_apart
+            seen = f"{found.difference * 1e6:+.0f} µs, {found.pairs} pairs, p = {found.p:.2g}; "
+            function.sent = learnt
+        iv, ciphertext = forge(oracle, b'{"a":"chosen"}', looks=3 if seen else 1)
+        key = base64.b64decode(str(attacker.session_key))
+        plaintext = AES.new(key, AES.MODE_CBC, iv=iv).decrypt(ciphertext)
+        assert plaintext == b'{"a":"chosen"}\x02\x02'
+        say(
+            f"leak by {channel}: {seen}learnt with {learnt} requests, a block of 16 bytes forged "
+            f"with {function.sent - learnt:,} more"
+        )
+
+    def test_the_whole_stack_is_forged_through_if_it_leaks(
+        self, api: Api, backend: Backend, attacker: Phone, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Over HTTP, with everything real between the attacker and the leak."""
+        backend.configure(**UNLIMITED)
+        runtime = backend.stack._functions
+        assert isinstance(runtime, Runtime)
+        handler = leaking(
+            runtime._handlers["decrypt"], LEAKS["status"], lambda: str(attacker.session_key)
+        )
+        monkeypatch.setitem(runtime._handlers, "decrypt", handler)
+        send = Wire(api, backend, token=api.logged_in(attacker))
+        tap = attacker.tap_phone_number()
+        oracle = learn(send, *wrong_and_right(tap.encrypted_data, tap.iv), "status")
+        assert oracle
+        found = decipher(oracle, bytes(16), last=2)
+        key = base64.b64decode(str(attacker.session_key))
+        assert found[-2:] == AES.new(key, AES.MODE_ECB).decrypt(bytes(16))[-2:]
+        api.answers.clear()  # a leaky answer need not keep to the contract
+
+
+class Wire:
+    """The attacker's view over HTTP, and what leaves the backend meanwhile."""
+
+    def __init__(self, api: Api, backend: Backend, *, token: str) -> None:
+        self._api = api
+        self._backend = backend
+        self._token = token
+
+    def __call__(self, iv: bytes, ciphertext: bytes) -> Observation:
+        before = self._asked()
+        answer = self._api.decrypt(token=self._token, **as_fields(iv, ciphertext))
+        calls = self._asked() - before
+        return observed(answer, calls)
+
+    def _asked(self) -> Counter[str]:
+        return self._backend.operations + Counter(self._backend.wechat.counts())
+
+
+def observed(answer: Answer, calls: Counter[str]) -> Observation:
+    """Blot out what is new in every answer."""
+    named = {name.lower(): value for name, value in answer.headers.items()}
+    request_id = named.pop("apigw-requestid")
+    del named["date"]
+    text = answer.content.decode()
+    assert answer.json["requestId"] == request_id
+    return Observation(
+        status=answer.status,
+        body=text.replace(request_id, ""),
+        headers=tuple(sorted(named.items())),
+        length=len(answer.content),
+        calls=tuple(sorted(calls.elements())),
+        seconds=0,
+        processor=0,
+    )
+
+
+class TestOurs:
+    @pytest.mark.parametrize("channel", CHANNELS)
+    def test_teaches_the_attacker_nothing(
+        self, channel: str, function: Function, genuine: tuple[Sample, Sample]
+    ) -> None:
+        assert learn(function, *genuine, channel) is None
+
+    def test_no_guess_at_a_byte_looks_different_from_any_other(
+        self, function: Function, say: Say
+    ) -> None:
+        usual = replace(function(bytes(16), bytes(16)), seconds=0, processor=0)
+
+        def differs(iv: bytes, ciphertext: bytes) -> bool:
+            return replace(function(iv, ciphertext), seconds=0, processor=0) != usual
+
+        with pytest.raises(NothingLearnedError):
+            decipher(differs, bytes(16))
+        assert function.sent == 1 + 256  # each value of the byte was tried, the right one too
+        say("ours: of 256 values of a byte none looks different, in no channel")
+
+    def test_every_failure_looks_the_same_over_the_wire(
+        self, api: Api, backend: Backend, attacker: Phone, watch: Watch, say: Say
+    ) -> None:
+        backend.configure(**UNLIMITED)
+        send = Wire(api, backend, token=watch.token(api.logged_in(watch.person(attacker))))
+        watch.person(attacker)
+        kinds = failures(attacker)
+        send(*kinds["wrong padding"])  # everything is warm, and the day's count begun
+        seen = {kind: {send(*sample) for _ in range(5)} for kind, sample in kinds.items()}
+        (looks,) = {frozenset(each) for each in seen.values()}
+        (only,) = looks
+        assert (only.status, only.calls) == (422, ("Query", "UpdateItem", "checkEncryptedData"))
+        say(f"ours, over HTTP: {len(kinds)} kinds of failure, 5 of each, one look in all channels")
+
+    def test_every_failure_takes_the_same_time(
+        self, backend: Backend, attacker: Phone, say: Say
+    ) -> None:
+        """With as many keys to try as there can be, and the longest body there can be."""
+        older = [base64.b64encode(bytes([each]) * 16).decode() for each in range(3)]
+        kinds = failures(attacker)
+        longest = "the longest body, wrong padding"
+        with alone(backend, attacker, *older) as function:
+            for kind, sample in kinds.items():
+                usual = longest if kind.startswith("the longest") else "wrong padding"
+                observations = in_turn(function, kinds[usual], sample)
+                figures = []
+                for channel, measure in MEASURED.items():
+                    found = compare(*([measure(each) for each in seen] for seen in observations))
+                    assert not found.told_apart, (kind, channel)
+                    figures.append(
+                        f"{found.difference * 1e6:+.0f} µs of {channel}, p = {found.p:.2g}"
+                    )
+                say(f"ours: {kind} v. {usual}, {PAIRS} pairs: {'; '.join(figures)}")
+
+    def test_every_failure_tries_every_key(
+        self, backend: Backend, attacker: Phone, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        older = [base64.b64encode(bytes([each]) * 16).decode() for each in range(3)]
+        tried: list[str] = []
+
+        def decrypt(session_key: str, *data: str, **expected: Any) -> dict[str, Any]:
+            tried.append(session_key)
+            return decrypt_open_data(session_key, *data, **expected)
+
+        monkeypatch.setattr(open_data, "decrypt_open_data", decrypt)
+        with alone(backend, attacker, *older) as function:
+            for kind, sample in failures(attacker).items():
+                tried.clear()
+                function(*sample)
+                assert tried == [attacker.session_key, *older], kind
+
+
+class TestComparison:
+    """The instrument itself."""
+
+    def test_a_false_alarm_is_less_probable_than_one_in_a_million_in_all(self) -> None:
+        assert FALSE_ALARM * 500 < 1e-6  # there are fewer looks than that
+
+    def test_it_is_the_exact_probability_of_so_many_heads(self) -> None:
+        gains = [0.001] * 20 + [0.0] * 10
+        found = compare([0.0] * 30, gains)
+        assert found.p == pytest.approx(2 * 0.0493685733526945)
+
+    def test_noise_however_great_is_no_difference(self) -> None:
+        chance = random.Random(1)  # noqa: S311
+        noise = [[chance.lognormvariate(-5, 3) for _ in range(PAIRS)] for _ in range(2)]
+        assert not compare(*noise).told_apart
+
+    def test_a_millisecond_is_seen_in_noise_as_great_as_itself(self) -> None:
+        chance = random.Random(1)  # noqa: S311
+        one = [abs(chance.gauss(0, 0.0005)) for _ in range(PAIRS)]
+        other = [0.001 + abs(chance.gauss(0, 0.0005)) for _ in range(PAIRS)]
+        assert compare(one, other).told_apart
+        assert compare(other, one).told_apart
+        assert LEAST == 0.001 / 2
+
+
+class TestTheIv:
+    """checkEncryptedData knows the ciphertext, not the iv, which decides the first 16 bytes."""
+
+    @pytest.mark.parametrize(
+        ("opening", "status"),
+        [
+            (b'{"phonenumber":"', 200),
+            (b'{"countryCode":"', 200),
+            (b'{"a":"","bcde":"', 200),
+            (b'["phoneNumber":"', 422),
+            (b' {"phoneNumber":', 422),
+            (b'{"phoneNumber":1', 422),
+        ],
+    )
+    def test_another_one_changes_no_number(
+        self, opening: bytes, status: int, api: Api, attacker: Phone
+    ) -> None:
+        token = api.logged_in(attacker)
+        tap = attacker.tap_phone_number()
+        spelt = zip(base64.b64decode(tap.iv), b'{"phoneNumber":"', opening, strict=True)
+        iv = bytes(a ^ b ^ c for a, b, c in spelt)
+        answer = api.decrypt(token=token, **as_fields(iv, base64.b64decode(tap.encrypted_data)))
+        assert answer.status == status
+        if status == 200:
+            assert answer.json["data"]["purePhoneNumber"] == MINE
+            assert "phoneNumber" not in answer.json["data"]

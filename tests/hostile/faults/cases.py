@@ -1,0 +1,139 @@
+"""Each request that a client can make, prepared so that it works, and can be made again."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from local.runtime import FunctionError
+from local.simulated_wechat import Phone
+from tests.harness.api import Answer, Api, legacy
+from tests.harness.backend import Backend
+
+if TYPE_CHECKING:
+    from wechat_auth.errors import AuthError
+
+Outcome = str
+"""``200``, or what a problem document says: ``503 storage_unavailable retry``."""
+Ask = Callable[[], Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Who asks whom."""
+
+    api: Api
+    backend: Backend
+    phone: Phone
+
+    def token(self) -> str:
+        return self.api.logged_in(self.phone)
+
+
+def outcome(answer: Answer) -> Outcome:
+    if answer.status < 300:
+        return str(answer.status)
+    status, code, action = answer.problem
+    return f"{status} {code} {action}"
+
+
+def login(scene: Scene) -> Ask:
+    code = scene.phone.login()
+    return lambda: outcome(scene.api.login(code))
+
+
+def phone(scene: Scene) -> Ask:
+    code = scene.phone.tap_phone_number().code
+    return lambda: outcome(scene.api.phone(code))
+
+
+def phone_with_session(scene: Scene) -> Ask:
+    token, code = scene.token(), scene.phone.tap_phone_number().code
+    return lambda: outcome(scene.api.phone(code, token=token))
+
+
+def phone_in_classic_mode(scene: Scene) -> Ask:
+    scene.backend.configure(ACCESS_TOKEN_MODE="classic")
+    return phone(scene)
+
+
+def phone_again(scene: Scene) -> Ask:
+    code = scene.phone.tap_phone_number().code
+    assert scene.api.phone(code).status == 200
+    return lambda: outcome(scene.api.phone(code))
+
+
+def decrypt(scene: Scene) -> Ask:
+    token, tap = scene.token(), scene.phone.tap_phone_number()
+    return lambda: outcome(scene.api.decrypt(token=token, **legacy(tap)))
+
+
+def decrypt_in_one_shot(scene: Scene) -> Ask:
+    code, tap = scene.phone.login(), scene.phone.tap_phone_number()
+    return lambda: outcome(scene.api.decrypt(code=code, **legacy(tap)))
+
+
+def decrypt_what_cannot_be(scene: Scene) -> Ask:
+    token, tap = scene.token(), scene.backend.wechat.phone().tap_phone_number()
+    return lambda: outcome(scene.api.decrypt(token=token, **legacy(tap)))
+
+
+def decrypt_a_cloud_id(scene: Scene) -> Ask:
+    token, tap = scene.token(), scene.phone.tap_phone_number()
+    return lambda: outcome(scene.api.decrypt(token=token, cloudID=tap.cloud_id))
+
+
+def session(scene: Scene) -> Ask:
+    token = scene.token()
+    return lambda: outcome(scene.api.session(token))
+
+
+def session_verified(scene: Scene) -> Ask:
+    token = scene.token()
+    return lambda: outcome(scene.api.session(token, "?verify=true"))
+
+
+def logout(scene: Scene) -> Ask:
+    token = scene.token()
+    return lambda: outcome(scene.api.logout(token))
+
+
+def logout_everywhere(scene: Scene) -> Ask:
+    scene.token()
+    token = scene.token()
+    return lambda: outcome(scene.api.logout(token, "?all=true"))
+
+
+def authorizer(scene: Scene) -> Ask:
+    event = {"headers": {"authorization": f"Bearer {scene.token()}"}}
+
+    def ask() -> Outcome:
+        try:
+            answer = scene.backend.stack.invoke("authorizer", event)
+        except FunctionError as error:
+            return f"500 {cast('AuthError', error.__cause__).problem.code}"
+        return "200" if answer["isAuthorized"] else "403"
+
+    return ask
+
+
+def schedule(scene: Scene) -> Ask:
+    return lambda: str(scene.backend.stack.invoke("refresh_access_token", {})[scene.phone.appid])
+
+
+REQUESTS: dict[str, Callable[[Scene], Ask]] = {
+    "POST /login": login,
+    "POST /phone": phone,
+    "POST /phone, with a session": phone_with_session,
+    "POST /phone, classic token": phone_in_classic_mode,
+    "POST /phone, once more": phone_again,
+    "POST /decrypt": decrypt,
+    "POST /decrypt, one shot": decrypt_in_one_shot,
+    "POST /decrypt, not decryptable": decrypt_what_cannot_be,
+    "POST /decrypt, cloudID": decrypt_a_cloud_id,
+    "GET /session": session,
+    "GET /session?verify": session_verified,
+    "DELETE /session": logout,
+    "DELETE /session?all": logout_everywhere,
+    "authorizer": authorizer,
+    "schedule": schedule,
+}

@@ -1,0 +1,90 @@
+"""What must come of a fault: a function of the request, the call that fails, and how it fails."""
+
+from tests.hostile.faults.faults import WORK_DONE, Call, Kind
+
+Outcome = str
+
+_HEALTHY = {
+    "DELETE /session": "204",
+    "DELETE /session?all": "204",
+    "POST /decrypt, not decryptable": "422 undecryptable login_again",
+    "schedule": "renewed",
+}
+LOGIN_AGAIN = "422 login_code_rejected login_again"
+AUTHORIZE_AGAIN = "422 phone_code_rejected authorize_again"
+LOGGED_OUT = "401 session_invalid login_again"
+
+KEEPS_THE_ANSWER = Call("UpdateItem", "PhoneExchanges")
+KEEPS_THE_TOKEN = Call("UpdateItem", "AccessTokens", 2)  # the first takes the lease
+_CALLS_FOR_TOKENS = {"AccessTokens", "AppSecrets", "WeChat"}
+_DELETES = {"DeleteItem", "BatchWriteItem"}
+_NOT_REPEATED: set[Kind] = {"garbage", "denied"}
+
+
+def healthy(request: str) -> Outcome:
+    """Return the answer when nothing fails."""
+    return _HEALTHY.get(request, "200")
+
+
+def answer(request: str, call: Call, kind: Kind, *, lasting: bool) -> Outcome:
+    """Return the answer while a call fails."""
+    if _is_bearable(request, call) or (not lasting and _is_repeated(call, kind)):
+        return healthy(request)
+    status, code, action = _problem(call, kind)
+    if request == "schedule":
+        return code
+    return f"500 {code}" if request == "authorizer" else f"{status} {code} {action}"
+
+
+def afterwards(
+    request: str, calls: list[Call], call: Call, kind: Kind, *, lasting: bool
+) -> Outcome:
+    """Return the answer to the very same request once all works again.
+
+    Args:
+        request: The request.
+        calls: What it calls when all works, in this order.
+        call: What failed.
+        kind: How.
+        lasting: Whether its repetitions failed too.
+    """
+    worked = answer(request, call, kind, lasting=lasting) == healthy(request)
+    done = kind in WORK_DONE
+    in_vain = not done and (lasting or not _is_repeated(call, kind))
+    if request == "schedule":
+        return "fresh" if worked and not (call == KEEPS_THE_TOKEN and in_vain) else "renewed"
+    if request.startswith("DELETE") and (worked or (call.name in _DELETES and done)):
+        return LOGGED_OUT
+    if call.name == "getPhoneNumber" and done:
+        return AUTHORIZE_AGAIN
+    if call == KEEPS_THE_ANSWER and in_vain:
+        return AUTHORIZE_AGAIN
+    login = next((at for at, each in enumerate(calls) if each.name == "code2Session"), None)
+    if login is not None and (worked or calls.index(call) + done > login):
+        return LOGIN_AGAIN
+    return healthy(request)
+
+
+def _is_bearable(request: str, call: Call) -> bool:
+    """Tell whether the request is answered all the same.
+
+    A number or a token that was had is used though it cannot be kept; and who logs out everywhere
+    is logged out, whether or not WeChat's session_key could be reset.
+    """
+    everywhere = request == "DELETE /session?all" and call.of in _CALLS_FOR_TOKENS
+    return everywhere or call in (KEEPS_THE_ANSWER, KEEPS_THE_TOKEN)
+
+
+def _is_repeated(call: Call, kind: Kind) -> bool:
+    """Tell whether the SDK tries again; to WeChat nothing is ever sent twice."""
+    return not call.is_wechats and kind not in _NOT_REPEATED
+
+
+def _problem(call: Call, kind: Kind) -> tuple[int, str, str]:
+    if kind == "denied":
+        return 500, "misconfigured", "contact_support"
+    if not call.is_wechats:
+        return 503, "storage_unavailable", "retry"
+    if kind == "throttled":
+        return 429, "too_many_requests", "wait"
+    return 503, "wechat_unavailable", "retry"

@@ -1,0 +1,183 @@
+"""Every call that leaves the process, and every way in which it can fail."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast, get_args
+from urllib.parse import urlsplit
+
+import urllib3
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
+from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
+from moto.core.request import normalize_request
+from moto.dynamodb.responses import DynamoHandler
+from moto.secretsmanager.responses import SecretsManagerResponse
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import NewConnectionError
+
+from local.simulated_wechat import Fault
+from local.simulated_wechat.endpoints import BY_PATH
+from tests.harness.backend import Backend, Raw
+from wechat_auth import aws
+
+Kind = Literal[
+    "refused",  # no connection could be made
+    "reset",  # the connection broke before the work was done
+    "reply lost",  # the work was done, then the connection broke
+    "too slow",  # the work was done, and the answer came after the time-out
+    "throttled",
+    "5xx",
+    "garbage",  # status 200 and a page of HTML
+    "denied",  # a permission is missing, or was withdrawn
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+WORK_DONE: frozenset[Kind] = frozenset({"reply lost", "too slow"})
+"""Of these nobody can tell from outside that the work was done."""
+
+_WECHAT: dict[Kind, Fault] = {
+    "reset": Fault("*", "drop_before", times=None),
+    "reply lost": Fault("*", "drop_after", times=None),
+    "too slow": Fault("*", "latency", seconds=30, times=None),
+    "throttled": Fault("*", "errcode", errcode=45011, times=None),
+    "5xx": Fault("*", "status", status=502, times=None),
+    "garbage": Fault("*", "html", times=None),
+    "denied": Fault("*", "errcode", errcode=48001, times=None),
+}
+_AWS_ERRORS: dict[Kind, tuple[int, str]] = {
+    "throttled": (400, "ThrottlingException"),
+    "5xx": (500, "InternalServerError"),
+    "denied": (400, "AccessDeniedException"),
+}
+_SHORT = 0.1
+"""Seconds that a call to WeChat waits in place of CALL_TIMEOUT for what will not come."""
+_HANDLERS = {"dynamodb": DynamoHandler, "secrets-manager": SecretsManagerResponse}
+_PAGE = b"<html><body>Welcome to the hotel's network</body></html>"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that leaves the process: ``code2Session`` of WeChat, the 2nd ``PutItem`` of a table.
+
+    A repetition by the SDK is no call of its own.
+    """
+
+    name: str
+    of: str
+    number: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.of}" + (f" ({self.number})" if self.number > 1 else "")
+
+    @property
+    def is_wechats(self) -> bool:
+        return self.of == "WeChat"
+
+
+class Outside:
+    """All that the functions talk to: it writes down what they call, and fails on demand."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.calls: list[Call] = []
+        self._backend = backend
+        self._broken: tuple[Call, Kind, bool] | None = None
+        application = backend.stack.application
+        self._names = {
+            **{table.name: table.logical_id for table in application.tables},
+            **{secret.name: secret.logical_id for secret in application.secrets},
+        }
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Stand between the functions and everything outside for the length of a with block."""
+        hook = cast("Callable[..., None]", self._to_aws)
+        clients = (aws.dynamodb(), aws.secrets_manager())
+        for client in clients:
+            client.meta.events.register_first("before-send", hook)
+        operators = cast("Callable[..., None]", lambda request, **_: _answer(request, "dynamodb"))
+        self._backend.dynamodb.meta.events.register_first("before-send", operators)
+        request = urllib3.PoolManager.request
+        urllib3.PoolManager.request = self._to_wechat(request)  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            urllib3.PoolManager.request = request  # type: ignore[method-assign]
+            for client in clients:
+                client.meta.events.unregister("before-send", hook)
+            self._backend.dynamodb.meta.events.unregister("before-send", operators)
+
+    def break_down(self, call: Call, kind: Kind, *, lasting: bool) -> None:
+        """Let a call fail: once, or with its repetitions and all like it until `heal`."""
+        self.calls.clear()
+        self._broken = call, kind, lasting
+        if call.is_wechats and kind in _WECHAT:
+            self._backend.wechat.faults.add(
+                replace(_WECHAT[kind], endpoint=call.name, times=None if lasting else 1)
+            )
+
+    def heal(self) -> None:
+        """Let everything work again."""
+        self._broken = None
+        self._backend.wechat.faults.clear()
+
+    def _note(self, name: str, of: str, *, repeated: bool) -> Kind | None:
+        """Write a call down, and tell what becomes of it."""
+        before = sum(call.name == name and call.of == of for call in self.calls)
+        call = Call(name, of, before if repeated else before + 1)
+        if not repeated:
+            self.calls.append(call)
+        if self._broken is None:
+            return None
+        broken, kind, lasting = self._broken
+        alike = (call.name, call.of) == (broken.name, broken.of)
+        if lasting:
+            return kind if alike and call.number >= broken.number else None
+        return kind if call == broken and not repeated else None
+
+    def _to_wechat(self, request: Callable[..., Any]) -> Callable[..., Any]:
+        def noting(pool: urllib3.PoolManager, method: str, url: str, **more: Any) -> Any:
+            endpoint = BY_PATH.get(urlsplit(url).path)
+            kind = self._note(endpoint.name, "WeChat", repeated=False) if endpoint else None
+            if kind == "refused":
+                raise NewConnectionError(HTTPConnection("nowhere"), "refused")
+            if kind == "too slow":
+                more["timeout"] = _SHORT
+            return request(pool, method, url, **more)
+
+        return noting
+
+    def _to_aws(
+        self, request: AWSPreparedRequest, event_name: str, **_: object
+    ) -> AWSResponse | None:
+        service, operation = event_name.split(".")[1:]
+        asked = json.loads(cast("bytes", request.body))
+        named = asked.get("TableName") or asked.get("SecretId") or next(iter(asked["RequestItems"]))
+        repeated = "attempt=1" not in str(request.headers["amz-sdk-request"])
+        kind = self._note(operation, self._names[named], repeated=repeated)
+        return _fail(kind, request, service) if kind else _answer(request, service)
+
+
+def _answer(request: AWSPreparedRequest, service: str) -> AWSResponse:
+    """Let the embedded AWS do the work, without HTTP, which would take thrice as long."""
+    asked = normalize_request(request)
+    status, _, body = _HANDLERS[service].dispatch(asked, asked.raw_url, asked.headers)
+    return AWSResponse(str(request.url), status, HTTPHeaders(), Raw(body.encode()))
+
+
+def _fail(kind: Kind, request: AWSPreparedRequest, service: str) -> AWSResponse:
+    url = str(request.url)
+    if kind in WORK_DONE:
+        _answer(request, service)
+    if kind == "too slow":
+        raise ReadTimeoutError(endpoint_url=url)
+    if kind in ("reset", "reply lost"):
+        raise ConnectionClosedError(endpoint_url=url)
+    if kind == "refused":
+        raise EndpointConnectionError(endpoint_url=url)
+    if kind == "garbage":
+        return AWSResponse(url, 200, HTTPHeaders(), Raw(_PAGE))
+    status, code = _AWS_ERRORS[kind]
+    body = json.dumps({"__type": f"com.amazonaws#{code}", "message": "on demand"}).encode()
+    return AWSResponse(url, status, HTTPHeaders(), Raw(body))

@@ -1,0 +1,85 @@
+"""What the faults came to, as a table."""
+
+from dataclasses import dataclass, field
+
+from tests.hostile.faults.expected import Outcome
+from tests.hostile.faults.faults import KINDS, Call, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One request, one call of it that failed in one way, and what came of it.
+
+    Attributes:
+        request: The request.
+        call: The call that failed.
+        kind: How.
+        lasting: Whether its repetitions failed too.
+        answer: What was answered.
+        again: What was answered to the very same request afterwards.
+    """
+
+    request: str
+    call: Call
+    kind: Kind
+    lasting: bool
+    answer: Outcome
+    again: Outcome
+
+
+@dataclass(slots=True)
+class Matrix:
+    """All cells of a run."""
+
+    cells: list[Cell] = field(default_factory=list)
+
+    def add(self, cell: Cell) -> None:
+        self.cells.append(cell)
+
+    def table(self, *, chinese: bool) -> str:
+        """Return what lasting faults come to; what comes to the same stands in one row."""
+        rows = [
+            _row(request, ", ".join(calls), _kinds(kinds, chinese=chinese), answer, again)
+            for request in dict.fromkeys(cell.request for cell in self.cells)
+            for (answer, again), kinds, calls in _rows(
+                [cell for cell in self.cells if cell.request == request and cell.lasting]
+            )
+        ]
+        return "\n".join([_HEAD_ZH if chinese else _HEAD, "|---|---|---|---|---|", *rows])
+
+
+_HEAD = "| request | the call that fails | how | answer | the same request afterwards |"
+_HEAD_ZH = "| 请求 | 失败的调用 | 方式 | 回答 | 恢复后的同一请求 |"
+_ZH: dict[Kind, str] = {
+    "refused": "拒绝连接",
+    "reset": "连接中断",
+    "reply lost": "回复丢失",
+    "too slow": "超时",
+    "throttled": "限流",
+    "5xx": "5xx",
+    "garbage": "内容错乱",
+    "denied": "无权限",
+}
+
+_Comes = tuple[Outcome, Outcome]
+
+
+def _rows(cells: list[Cell]) -> list[tuple[_Comes, tuple[Kind, ...], list[str]]]:
+    """Group the cells of one request: first the ways of each call, then the calls alike."""
+    ways: dict[tuple[Call, _Comes], list[Kind]] = {}
+    for cell in cells:
+        ways.setdefault((cell.call, (cell.answer, cell.again)), []).append(cell.kind)
+    alike: dict[tuple[_Comes, tuple[Kind, ...]], list[str]] = {}
+    for (call, comes), kinds in ways.items():
+        alike.setdefault((comes, tuple(kinds)), []).append(str(call).removesuffix(" WeChat"))
+    return [(comes, kinds, calls) for (comes, kinds), calls in alike.items()]
+
+
+def _row(*columns: str) -> str:
+    return f"| {' | '.join(columns)} |"
+
+
+def _kinds(kinds: tuple[Kind, ...], *, chinese: bool) -> str:
+    if len(kinds) == len(KINDS):
+        return "任何" if chinese else "any"
+    return ", ".join(_ZH[kind] if chinese else kind for kind in kinds)

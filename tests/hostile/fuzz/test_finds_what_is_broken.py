@@ -1,0 +1,169 @@
+"""The fuzz can fail: it finds each of these faults in a backend that was spoilt on purpose."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from local.runtime import FunctionError
+from tests.harness.backend import Backend
+from tests.hostile.fuzz.people import People
+from tests.hostile.fuzz.run import Report, fuzz
+from tests.hostile.fuzz.test_contract_under_fuzz import leaks_in_replies
+
+Answer = dict[str, Any]
+Spoil = Callable[[str, Answer, Answer], Answer]
+
+CASES = 60
+
+
+def an_undocumented_status(name: str, event: Answer, answer: Answer) -> Answer:
+    return answer | {"statusCode": 201} if answer["statusCode"] == 200 else answer
+
+
+def a_member_too_many(name: str, event: Answer, answer: Answer) -> Answer:
+    if name != "login" or answer["statusCode"] != 200:
+        return answer
+    return answer | {"body": json.dumps(json.loads(answer["body"]) | {"openid": "o"})}
+
+
+def a_problem_without_action(name: str, event: Answer, answer: Answer) -> Answer:
+    if answer["statusCode"] < 400:
+        return answer
+    problem = json.loads(answer["body"])
+    del problem["action"]
+    return answer | {"body": json.dumps(problem)}
+
+
+def a_header_too_few(name: str, event: Answer, answer: Answer) -> Answer:
+    kept = {k: v for k, v in answer["headers"].items() if k != "Cache-Control"}
+    return answer | {"headers": kept}
+
+
+def another_media_type(name: str, event: Answer, answer: Answer) -> Answer:
+    return answer | {"headers": answer["headers"] | {"Content-Type": "text/html"}}
+
+
+def a_crash_on_a_text_beyond_ascii(name: str, event: Answer, answer: Answer) -> Answer:
+    if not event.get("body", "").isascii() or "\\u" in event.get("body", ""):
+        raise FunctionError
+    return answer
+
+
+def a_session_for_what_should_be_refused(name: str, event: Answer, answer: Answer) -> Answer:
+    if name != "session" or answer["statusCode"] != 400:
+        return answer
+    answer["headers"]["Content-Type"] = "application/json"
+    return answer | {"statusCode": 200, "body": '{"expiresAt":1}'}
+
+
+@pytest.fixture
+def spoil(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Callable[[Spoil], None]:
+    """Spoil what the functions answer, on its way to the gateway."""
+    functions = backend.stack._functions
+    invoke = functions.invoke
+
+    def spoiling(spoilt: Spoil) -> None:
+        monkeypatch.setattr(
+            functions, "invoke", lambda name, event: spoilt(name, event, invoke(name, event))
+        )
+
+    return spoiling
+
+
+@pytest.mark.parametrize(
+    ("fault", "check"),
+    [
+        (an_undocumented_status, "status_code_conformance"),
+        (a_member_too_many, "response_schema_conformance"),
+        (a_problem_without_action, "response_schema_conformance"),
+        (a_header_too_few, "response_headers_conformance"),
+        (another_media_type, "content_type_conformance"),
+        (a_crash_on_a_text_beyond_ascii, "not_a_server_error"),
+        (a_session_for_what_should_be_refused, "negative_data_rejection"),
+    ],
+)
+def test_a_fault_is_found_by_the_check_that_is_for_it(
+    fault: Spoil,
+    check: str,
+    backend: Backend,
+    people: People,
+    spoil: Callable[[Spoil], None],
+) -> None:
+    spoil(fault)
+
+    assert check in {name for name, _ in ask(backend, people).failures}
+
+
+def test_a_session_that_outlives_its_logout_is_found(
+    backend: Backend, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wechat_auth.sessions.Sessions.end", lambda *_: None)
+
+    report = fuzz(backend.stack.url, people, cases=300, seed=1)
+
+    assert people.revived
+    assert report.failures == []
+
+
+def test_a_reply_that_tells_an_openid_is_found(
+    backend: Backend, people: People, spoil: Callable[[Spoil], None]
+) -> None:
+    def telling(name: str, event: Answer, answer: Answer) -> Answer:
+        if answer["statusCode"] == 422:
+            told = next(value for value, what in people.secrets.known.items() if what == "openid")
+            answer["headers"]["X-Debug"] = f"user={told}"
+        return answer
+
+    spoil(telling)
+
+    found = leaks_in_replies(ask(backend, people), people)
+    assert {status for _, status in found} == {422}
+    assert {kind for kinds in found.values() for kind in kinds} == {"openid"}
+
+
+def test_a_code_in_the_log_is_found(
+    backend: Backend,
+    people: People,
+    spoil: Callable[[Spoil], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def logging(name: str, event: Answer, answer: Answer) -> Answer:
+        print(json.dumps({"event": event}))
+        return answer
+
+    spoil(logging)
+    ask(backend, people)
+
+    found = people.secrets.found_in(capsys.readouterr().out)
+    assert {"login code", "phone code", "session token", "encryptedData"} <= set(found)
+
+
+def test_without_people_everything_would_be_refused(
+    backend: Backend, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(people, "before_call", lambda _: None)
+
+    report = ask(backend, people)
+
+    assert report.failures == []
+    assert not [status for _, status in report.statuses if status < 300]
+
+
+def test_the_same_seed_asks_the_same_one_by_one(backend: Backend, people: People) -> None:
+    once, again, otherwise = (
+        fuzz(backend.stack.url, people, cases=CASES, seed=seed) for seed in (1, 1, 2)
+    )
+
+    assert one_by_one(once) == one_by_one(again) != one_by_one(otherwise)
+
+
+def one_by_one(report: Report) -> list[tuple[str, int]]:
+    """Return what was asked before the links: where those lead depends on what was answered."""
+    number = sum(n for (phase, _), n in report.cases.items() if phase != "stateful")
+    return [(reply.operation, reply.status) for reply in report.replies[:number]]
+
+
+def ask(backend: Backend, people: People) -> Report:
+    return fuzz(backend.stack.url, people, cases=CASES, seed=1)

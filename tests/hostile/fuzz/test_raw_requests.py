@@ -1,0 +1,197 @@
+"""Requests that no schema describes, byte by byte through the gateway to the functions."""
+
+import http.client
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from local.simulated_wechat import Phone
+from tests.harness.api import Answer, Api
+from tests.harness.backend import Backend
+from tests.harness.contract import assert_keeps_to_the_contract
+
+Headers = Sequence[tuple[str, str]]
+
+over_http = settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+no_more_than_ascii = st.text(st.characters(min_codepoint=33, max_codepoint=126))
+header_values = st.text(
+    st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f")
+)
+routes = st.sampled_from(
+    [("POST", "/login"), ("POST", "/phone"), ("POST", "/decrypt"),
+     ("GET", "/session"), ("DELETE", "/session")]
+)  # fmt: skip
+posts = st.sampled_from(["/login", "/phone", "/decrypt"])
+
+
+def send(
+    backend: Backend, method: str, target: str, headers: Headers = (), body: bytes = b""
+) -> Answer:
+    """Send headers as they are, also twice; the answer must keep to the contract."""
+    address = urlsplit(backend.stack.url).netloc
+    with closing(http.client.HTTPConnection(address, timeout=30)) as connection:
+        connection.putrequest(method, target)
+        for name, value in headers:
+            connection.putheader(name, value.encode("latin-1"))
+        connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(body)
+        reply = connection.getresponse()
+        path = target.partition("?")[0]
+        answer = Answer(method, path, reply.status, dict(reply.headers), reply.read())
+    assert_keeps_to_the_contract(answer)
+    assert answer.status < 500
+    return answer
+
+
+@pytest.fixture
+def token(api: Api, phone: Phone) -> str:
+    return api.logged_in(phone)
+
+
+@pytest.fixture
+def api(backend: Backend) -> Api:
+    return Api(backend.stack.url)
+
+
+# ---------------------------------------------------------------------- headers
+
+
+@pytest.mark.parametrize(
+    "name", ["Authorization", "authorization", "AUTHORIZATION", "aUTHORIZATION"]
+)
+def test_a_headers_name_may_be_written_in_any_case(backend: Backend, token: str, name: str) -> None:
+    assert send(backend, "GET", "/session", [(name, f"Bearer {token}")]).status == 200
+
+
+@pytest.mark.parametrize("route", [("POST", "/phone"), ("GET", "/session"), ("DELETE", "/session")])
+def test_of_two_authorizations_none_counts_also_if_both_are_good(
+    backend: Backend, token: str, route: tuple[str, str]
+) -> None:
+    good = f"Bearer {token}"
+    for pair in ([good, good], [good, ""], ["", good], [good, "Basic x"], ["Bearer x", good]):
+        headers = [("Authorization", pair[0]), ("authorization", pair[1])]
+        assert send(backend, *route, headers, b'{"code":"a"}').status == 401, pair
+    assert send(backend, "GET", "/session", [("Authorization", good)]).status == 200
+
+
+@pytest.mark.parametrize(
+    ("values", "language"),
+    [(["en"], "en"), (["zh", "en"], "zh-CN"), (["zh;q=0.1", "en"], "en"), (["", "en"], "en"),
+     (["en", "zh;q=0.5", "fr"], "en"), (["fr", "*"], "zh-CN")],
+)  # fmt: skip
+def test_languages_may_come_in_several_headers(
+    backend: Backend, values: list[str], language: str
+) -> None:
+    answer = send(backend, "GET", "/session", [("Accept-Language", value) for value in values])
+
+    assert answer.headers["Content-Language"] == language
+
+
+@given(route=routes, value=header_values, other=header_values)
+@example(route=("GET", "/session"), value="Bearer \xff", other="en;q=\xb2")
+@over_http
+def test_any_header_is_answered(
+    backend: Backend, route: tuple[str, str], value: str, other: str
+) -> None:
+    headers = [("Authorization", value), ("Accept-Language", other), ("Cookie", value)]
+
+    assert send(backend, *route, headers, b"{}").status in {400, 401}
+
+
+# ---------------------------------------------------------------------- query
+
+flags = st.sampled_from(["true", "false", "True", "1", "", "tr%75e", "true%00", "%74rue", "true&"])
+
+
+@given(names=st.lists(st.sampled_from(["verify", "all", "VERIFY", "x"])), value=flags)
+@over_http
+def test_any_query_is_answered(backend: Backend, token: str, names: list[str], value: str) -> None:
+    query = "&".join(f"{name}={value}" for name in names)
+    expected = 200
+    if "verify" in names:
+        plain = {"true", "false", "tr%75e", "%74rue", "true&"}
+        expected = 200 if names.count("verify") == 1 and value in plain else 400
+
+    answer = send(backend, "GET", f"/session?{query}", [("Authorization", f"Bearer {token}")])
+
+    assert answer.status == expected
+
+
+@given(query=no_more_than_ascii.filter(lambda text: "#" not in text))
+@example(query="verify=%ff")
+@example(query="&&==&%")
+@over_http
+def test_no_query_is_a_fault_of_ours(backend: Backend, token: str, query: str) -> None:
+    headers = [("Authorization", f"Bearer {token}")]
+
+    assert send(backend, "GET", f"/session?{query}", headers).status in {200, 400}
+
+
+# ---------------------------------------------------------------------- bodies
+
+HOSTILE = [
+    b'{"code":"a","code":"b"}',
+    b'{"code":1e400}',
+    b'{"code":NaN}',
+    b'{"code":' + b"9" * 5_000 + b"}",
+    b'{"code":"\\ud800"}',
+    b'{"code":"\xed\xa0\x80"}',
+    b'{"code":"a&appid=wxfedcba9876543210"}',
+    b'\xef\xbb\xbf{"code":"a"}',
+    b'{"code":"\xff"}',
+    b'["code"]',
+    b"[" * 16_000,
+    b'{"a":' * 3_000,
+    b'{"a":' + b"[" * 7_000 + b"]" * 7_000 + b"}",
+    b"\0" * 100,
+]
+TYPES = [
+    "application/json", "APPLICATION/JSON", "application/json; charset=utf-16", "text/plain",
+    "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "image/png", "",
+    ";", "/",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["/login", "/phone", "/decrypt"])
+@pytest.mark.parametrize("body", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_hostile_body_is_400_whatever_its_label(
+    backend: Backend, token: str, path: str, body: bytes
+) -> None:
+    headers = [("Authorization", f"Bearer {token}")]
+    for content_type in TYPES:
+        sent = [*headers, ("Content-Type", content_type)]
+        assert send(backend, "POST", path, sent, body).status == 400, content_type
+
+
+@pytest.mark.parametrize("content_type", TYPES)
+def test_a_good_body_is_read_whatever_its_label(
+    backend: Backend, phone: Phone, content_type: str
+) -> None:
+    body = json.dumps({"code": phone.login()}).encode()
+
+    assert send(backend, "POST", "/login", [("Content-Type", content_type)], body).status == 200
+
+
+@given(path=posts, body=st.binary(max_size=200), content_type=st.sampled_from(TYPES))
+@over_http
+def test_any_bytes_are_answered(
+    backend: Backend, token: str, path: str, body: bytes, content_type: str
+) -> None:
+    headers = [("Authorization", f"Bearer {token}"), ("Content-Type", content_type)]
+
+    assert send(backend, "POST", path, headers, body).status == 400
+
+
+@pytest.mark.parametrize("path", ["/login", "/phone", "/decrypt"])
+def test_what_nests_100_000_levels_deep_is_too_large(backend: Backend, path: str) -> None:
+    assert send(backend, "POST", path, (), b"[" * 100_000).status == 413

@@ -1,0 +1,509 @@
+"""Workers interleaved call by call with everything that WeChat, time and death can do to them.
+
+Each worker's request runs in a thread that stands still before each of its calls to DynamoDB and
+WeChat and before each sleep; hypothesis decides who goes next and what happens meanwhile. After
+every step the invariants hold, and in the end everybody recovers.
+"""
+
+import random
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+from unittest import mock
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from local.simulated_wechat import Fault
+from tests.races.crowd import World
+from tests.races.scenarios import ENDPOINT
+from tests.races.stepped import Stepped
+from tests.races.worker import APP_SECRET, CountedWeChat, Worker, serving
+from wechat_auth import access_token, access_token_item
+from wechat_auth.access_token import FORCED_APART
+from wechat_auth.access_token_item import LEASE, MAX_WAIT, Item
+from wechat_auth.errors import TOKEN_REFUSED, AuthError, WeChatError
+from wechat_auth.settings import TokenMode
+from wechat_auth.with_access_token import with_access_token
+
+NOON = 4_102_459_200.0  # in Beijing, 2100-01-01: long after the engine's own clock, which runs TTL
+WORKERS = 3
+_MANY = 80  # steps that no request needs
+
+numbers = st.integers(0, WORKERS - 1)
+Arguments = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Lease:
+    """A lease that was taken, until when, and whether its holder has given it back."""
+
+    until: float
+    over: bool = False
+
+
+class Environment:
+    """One execution environment: a worker, what it is doing, and what that has done so far."""
+
+    def __init__(self, machine: "AccessTokenMachine", number: int) -> None:
+        self.number = number
+        self.machine = machine
+        self.doing: Stepped | None = None
+        self.worker = Worker(
+            machine.world.place,
+            cast("Any", _GatedDynamoDB(self)),
+            [machine.appid],
+            mode=machine.mode,
+            clock=lambda: machine.now,
+            sleep=self._sleep,
+            wechat=_GatedWeChat(self),
+        )
+        self.used: list[str] = []
+        self.began = 0.0
+        self.slept = 0.0
+        self.calls_before = 0
+        self.lease: Lease | None = None
+        self.refused_requests = 0  # in a row, since WeChat last turned on a token
+        self.ended_in: AuthError | None = None
+
+    def ask(self) -> None:
+        """Begin a request, and stand before its first call."""
+        self.used, self.ended_in = [], None
+        self.began, self.slept = self.machine.now, 0.0
+        self.calls_before = self.worker.wechat.token_calls
+        self.doing = Stepped(self._request)
+        self.step()
+
+    def step(self) -> None:
+        doing = self.doing
+        assert doing
+        doing.step()
+        if doing.over:
+            self.doing = None
+            self._check_request()
+
+    def finish(self) -> None:
+        for _ in range(_MANY):
+            if self.doing is None:
+                return
+            self.step()
+        raise AssertionError("a request hangs")
+
+    def _request(self) -> None:
+        def call(token: str) -> None:
+            self.machine.check_handed_out(token)
+            self.used.append(token)
+            self.worker.wechat.check_encrypted_data(token, "AAAA")
+
+        with serving(self.worker.tokens):
+            try:
+                with_access_token(self.machine.appid, call)
+            except AuthError as error:
+                self.ended_in = error
+
+    def _check_request(self) -> None:
+        error = self.ended_in
+        refused = isinstance(error, WeChatError) and error.errcode in TOKEN_REFUSED
+        assert len(self.used) <= 2, "a request is replayed once"
+        assert len(set(self.used)) == len(self.used), "and with another token"
+        if self.machine.now - self.began < LEASE:
+            calls = self.worker.wechat.token_calls - self.calls_before
+            assert calls <= 2, "a request makes two token calls at most"
+        assert self.slept <= 2 * MAX_WAIT, "nobody waits longer than its time"
+        self.refused_requests = self.refused_requests + 1 if refused else 0
+        if not self.machine.all_refused:
+            # Once with the table's token, once with one that was on its way when WeChat turned.
+            assert self.refused_requests <= 2, "the third request recovers"
+
+    def took_lease(self, before: Arguments, until: float) -> None:
+        """Check that a lease just taken was free, and that a renewal was called for."""
+        machine = self.machine
+        for lease in machine.leases:
+            assert lease.over or machine.now >= lease.until, "two renew at the same time"
+        self.lease = Lease(until)
+        machine.leases.append(self.lease)
+        token = machine.stored(before)
+        left = float(before.get("token_expires_at", {"N": "0"})["N"]) - machine.now
+        if self.began >= machine.deleted_at:  # a request frozen for days may take it for its own
+            assert not token or left <= 300 or token in self.used, "a needless renewal"
+
+    def note_token_call(self, *, force: bool) -> None:
+        machine, lease = self.machine, self.lease
+        assert lease, "nobody calls WeChat without a lease"
+        machine.token_calls += 1
+        if not force:
+            return
+        if machine.forced:
+            last_at, last_lease = machine.forced[-1]
+            # Sooner only where who forced it last died or was frozen before it was written.
+            apart = machine.now - last_at
+            assert apart >= FORCED_APART or not last_lease.over, "forced too soon"
+        machine.forced.append((machine.now, lease))
+
+    def _sleep(self, seconds: float) -> None:
+        self.gate("sleep")
+        self.slept += seconds
+        self.machine.now += seconds
+
+    def gate(self, call: str) -> None:
+        if self.doing:
+            self.doing.gate(call)
+
+
+class _GatedDynamoDB:
+    """The engine, behind a gate, and with an eye on the lease."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._machine = environment.machine
+        self.exceptions = environment.machine.world.dynamodb.exceptions
+
+    def get_item(self, **arguments: Any) -> Any:
+        self._environment.gate("get_item")
+        return self._machine.world.dynamodb.get_item(**arguments)
+
+    def update_item(self, **arguments: Any) -> Any:
+        self._environment.gate("update_item")
+        before = self._machine.world.item(self._machine.appid)
+        answer = self._machine.world.dynamodb.update_item(**self._machine.broken(arguments))
+        values = arguments["ExpressionAttributeValues"]
+        if ":next" in values:
+            self._environment.took_lease(before, float(values[":until"]["N"]))
+        elif "REMOVE lease_owner" in arguments["UpdateExpression"] and self._environment.lease:
+            self._environment.lease.over = True
+        return answer
+
+
+class _GatedWeChat(CountedWeChat):
+    def __init__(self, environment: Environment) -> None:
+        super().__init__([environment.machine.world.place.wechat_url])
+        self._environment = environment
+
+    def _send(self, call: str, *arguments: Any) -> dict[str, Any]:
+        self._environment.gate(call)
+        body = arguments[-1] or {}
+        if call in ENDPOINT.values():
+            self._environment.note_token_call(force=bool(body.get("force_refresh")))
+        return super()._send(call, *arguments)
+
+
+class AccessTokenMachine(RuleBasedStateMachine):
+    """One app, three workers, and the world."""
+
+    world: ClassVar[World]
+    mode: ClassVar[TokenMode] = "stable"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = NOON
+        self.appid = self.world.new_app()
+        self.leases: list[Lease] = []
+        self.forced: list[tuple[float, Lease]] = []
+        self.token_calls = 0
+        self.newest_stored = 0
+        self.all_refused = False
+        self.deleted_at = 0.0
+        self._patches = ExitStack()
+        wechat_clock = self.world.wechat.clock
+        self._patches.enter_context(mock.patch.object(wechat_clock, "now", self._time))
+        # Hypothesis seeds this one, so that the same decisions are the same run.
+        for module in (access_token, access_token_item):
+            self._patches.enter_context(mock.patch.object(module, "_random", random))
+        self.environments = [Environment(self, number) for number in range(WORKERS)]
+        self.outsider = CountedWeChat([self.world.place.wechat_url])
+
+    def broken(self, arguments: Arguments) -> Arguments:
+        """Return an update as it is sent; what a test overrides to break the protocol."""
+        return arguments
+
+    def _time(self) -> float:
+        return self.now
+
+    @initialize()
+    def a_first_request(self) -> None:
+        self.environments[0].ask()
+
+    # A worker
+
+    @rule(number=numbers)
+    def asks(self, number: int) -> None:
+        if self.environments[number].doing is None:
+            self.environments[number].ask()
+
+    @rule(number=numbers, steps=st.integers(1, 4))
+    def goes_on(self, number: int, steps: int) -> None:
+        for _ in range(steps):
+            if self.environments[number].doing:
+                self.environments[number].step()
+
+    @rule(number=numbers)
+    def asks_and_is_answered(self, number: int) -> None:
+        self.asks(number)
+        self.environments[number].finish()
+
+    @rule(number=numbers, steps=st.integers(1, 5))
+    def is_frozen(self, number: int, steps: int) -> None:
+        """It stands still for longer than a lease, wherever it has come to."""
+        self.asks(number)
+        self.goes_on(number, steps)
+        self.now += LEASE + 1
+
+    @rule(number=numbers)
+    def dies(self, number: int) -> None:
+        environment = self.environments[number]
+        if environment.doing:
+            environment.doing.kill()
+        self.environments[number] = Environment(self, number)
+
+    # The world
+
+    @rule(seconds=st.sampled_from([0.3, 2.0, 6.0, 31.0, 100.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(seconds=st.sampled_from([6_910.0, 7_050.0, 7_201.0, 3 * 86_400.0]), ttl=st.booleans())
+    def a_long_time_passes(self, seconds: float, ttl: bool) -> None:
+        """DynamoDB may delete what has expired, or not have come to it yet."""
+        self.now += seconds
+        item = self.world.item(self.appid)
+        if ttl and item and float(item["expires_at"]["N"]) <= self.now:
+            self.world.dynamodb.delete_item(
+                TableName=self.world.place.table, Key={"appid": {"S": self.appid}}
+            )
+            self.newest_stored, self.deleted_at = 0, self.now
+
+    @precondition(lambda self: self.mode == "stable")
+    @rule(force=st.booleans())
+    def somebody_else_gets_a_token(self, force: bool) -> None:
+        if force:
+            self.wechat_turned_on_a_token()
+        try:
+            self.outsider.stable_access_token(self.appid, APP_SECRET, force=force)
+        except AuthError:
+            return  # its forced refreshes of today are used up, or WeChat fails
+
+    @rule(errcode=st.sampled_from(sorted(TOKEN_REFUSED)), sticky=st.booleans())
+    def wechat_refuses_what_lives(self, errcode: int, sticky: bool) -> None:
+        self.wechat_turned_on_a_token()
+        self.world.wechat.revoke_access_token(self.appid, errcode=errcode, sticky=sticky)
+
+    @rule()
+    def wechat_refuses_everything_or_accepts_again(self) -> None:
+        self.wechat_turned_on_a_token()
+        self.all_refused = not self.all_refused
+        if self.all_refused:
+            self.world.wechat.refuse_all_tokens(self.appid)
+        else:
+            self.world.wechat.accept_tokens(self.appid)
+
+    @rule(
+        kind=st.sampled_from(["status", "drop_before", "drop_after", "html", "errcode", ""]),
+        times=st.integers(1, 3),
+    )
+    def wechat_fails_or_works(self, kind: Any, times: int) -> None:
+        self.world.wechat.faults.clear()
+        if kind:
+            self.world.wechat.faults.add(Fault(ENDPOINT[self.mode], kind, times=times))
+
+    # What must hold
+
+    @invariant()
+    def a_newer_token_is_never_overwritten(self) -> None:
+        token = self.stored(self.world.item(self.appid))
+        if token:
+            number = int(token.partition("_")[0])
+            assert number >= self.newest_stored, "an older token overwrote a newer one"
+            self.newest_stored = number
+
+    @invariant()
+    def a_renewal_makes_two_token_calls_at_most(self) -> None:
+        assert self.token_calls <= 2 * len(self.leases)
+
+    def check_handed_out(self, token: str) -> None:
+        """Check, as a worker gets it, that a token is not past its life."""
+        known = self.world.wechat._world.tokens._tokens[token]
+        assert known.refused or known.expires_at > self.now, "a dead token was handed out"
+
+    def wechat_turned_on_a_token(self) -> None:
+        for environment in self.environments:
+            environment.refused_requests = -1 if environment.doing else 0
+
+    def teardown(self) -> None:
+        """Let WeChat work and time pass: everybody recovers by the second request."""
+        try:
+            if sys.exception() is None:
+                self._everybody_recovers()
+        finally:
+            for environment in self.environments:
+                if environment.doing:
+                    environment.doing.kill()
+            self.world.wechat.faults.clear()
+            self._patches.close()
+
+    def _everybody_recovers(self) -> None:
+        self.world.wechat.faults.clear()
+        self.world.wechat.accept_tokens(self.appid)
+        self.wechat_turned_on_a_token()
+        self.all_refused = False
+        for environment in self.environments:
+            environment.finish()
+        self.now += 61  # the lease of who died, and the pause between two forced refreshes
+        for environment in self.environments:
+            for _ in range(3):
+                environment.ask()
+                environment.finish()
+                if environment.ended_in is None:
+                    break
+            assert environment.ended_in is None, "a worker does not recover"
+
+    def stored(self, item: dict[str, Any]) -> str:
+        if "sealed" not in item:
+            return ""
+        blob = item["sealed"]["B"]
+        context = f"{self.world.place.table}|{self.appid}"
+        secrets = self.environments[0].worker.secrets
+        return secrets.unseal(blob, purpose="access_token", context=context).decode()
+
+
+def run(world: World, examples: int, **attributes: Any) -> None:
+    machine = type("Machine", (AccessTokenMachine,), {"world": world, **attributes})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=30,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],  # a failure is told as it is found: shrinking takes minutes
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+@pytest.mark.parametrize(("mode", "examples"), [("stable", 60), ("classic", 20)])
+def test_whatever_happens_in_whatever_order(world: World, mode: TokenMode, examples: int) -> None:
+    run(world, examples, mode=mode)
+
+
+def without_version(arguments: Arguments) -> Arguments:
+    """Take the lease though another renewal has begun since the item was read."""
+    return _replaced(arguments, "version = :version", "(version = :version OR version > :version)")
+
+
+def without_owner(arguments: Arguments) -> Arguments:
+    """Write the result though the lease is somebody else's by now."""
+    if ":next" in arguments["ExpressionAttributeValues"]:
+        return arguments
+    return _replaced(arguments, "lease_owner = :owner", "(lease_owner = :owner OR version > :zero)")
+
+
+def without_lease(arguments: Arguments) -> Arguments:
+    """Give the lease no time, so that the next worker takes it at once."""
+    values = arguments["ExpressionAttributeValues"]
+    return arguments | {"ExpressionAttributeValues": values | {":until": {"N": "0"}}}
+
+
+def without_expiry(item: Item, _: float, rejected: str | None = None) -> bool:
+    """Use a token whatever the clock says."""
+    return item.token not in {"", rejected}
+
+
+def one_reads_before_another_has_renewed(machine: AccessTokenMachine) -> None:
+    machine.asks_and_is_answered(2)
+    machine.a_long_time_passes(7_201.0, ttl=False)
+    machine.goes_on(0, 1)
+    machine.asks_and_is_answered(1)
+    machine.goes_on(0, 1)
+
+
+def one_writes_after_another_has_renewed(machine: AccessTokenMachine) -> None:
+    machine.is_frozen(0, 3)
+    machine.wechat_refuses_what_lives(40001, sticky=False)
+    machine.asks_and_is_answered(1)
+    machine.a_newer_token_is_never_overwritten()
+    machine.goes_on(0, 1)
+    machine.a_newer_token_is_never_overwritten()
+
+
+def one_asks_while_another_renews(machine: AccessTokenMachine) -> None:
+    machine.goes_on(0, 2)
+    machine.asks(1)
+    machine.goes_on(1, 2)
+
+
+def one_asks_when_the_token_is_dead_and_wechat_down(machine: AccessTokenMachine) -> None:
+    machine.asks_and_is_answered(0)
+    machine.wechat_fails_or_works("status", 3)
+    machine.a_long_time_passes(7_201.0, ttl=False)
+    machine.asks_and_is_answered(1)
+
+
+@pytest.mark.parametrize(
+    ("steps", "broken", "complaint"),
+    [
+        (one_reads_before_another_has_renewed, without_version, "a needless renewal"),
+        (one_writes_after_another_has_renewed, without_owner, "an older token overwrote a newer"),
+        (one_asks_while_another_renews, without_lease, "two renew at the same time"),
+        (one_asks_when_the_token_is_dead_and_wechat_down, None, "a dead token was handed out"),
+    ],
+)
+def test_a_broken_protocol_is_found_out(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    steps: Callable[[AccessTokenMachine], None],
+    broken: Callable[[Arguments], Arguments] | None,
+    complaint: str,
+) -> None:
+    """Steps that the protocol as it is withstands, and that end badly where a part is missing."""
+    with _machine(world) as machine:
+        steps(machine)
+    if broken is None:
+        monkeypatch.setattr(Item, "usable", without_expiry)
+    with (
+        pytest.raises(AssertionError, match=complaint),
+        _machine(world, broken or (lambda arguments: arguments)) as machine,
+    ):
+        steps(machine)
+
+
+def test_hypothesis_finds_a_broken_protocol_by_itself(world: World) -> None:
+    with pytest.raises(AssertionError, match="two renew at the same time"):
+        run(world, 200, broken=lambda _, arguments: without_lease(arguments))
+
+
+@contextmanager
+def _machine(
+    world: World, broken: Callable[[Arguments], Arguments] | None = None
+) -> Iterator[AccessTokenMachine]:
+    attributes: dict[str, Any] = {"world": world}
+    if broken:
+        attributes["broken"] = lambda _, arguments: broken(arguments)
+    machine: AccessTokenMachine = type("Machine", (AccessTokenMachine,), attributes)()
+    try:
+        machine.a_first_request()
+        yield machine
+    finally:
+        machine.teardown()
+
+
+def _replaced(arguments: Arguments, old: str, new: str) -> Arguments:
+    condition = arguments["ConditionExpression"].replace(old, new)
+    values = arguments["ExpressionAttributeValues"]
+    if ":zero" in condition:
+        values = values | {":zero": {"N": "0"}}
+    return arguments | {
+        "ConditionExpression": condition,
+        "ExpressionAttributeValues": values,
+    }
