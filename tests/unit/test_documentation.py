@@ -1,4 +1,4 @@
-"""The READMEs say what the code does, the same in both languages."""
+"""The READMEs and CONTRIBUTING.md say what the code does, the READMEs in both languages."""
 
 import re
 from pathlib import Path
@@ -8,6 +8,8 @@ import pytest
 from docs.generate import tables
 
 ENGLISH, CHINESE = tables.READMES
+DOCUMENTS = (*tables.READMES, tables.ROOT / "CONTRIBUTING.md")
+FOLDERS = "layers|functions|infra|local|bench|events|docs|tests|miniprogram|requirements"
 
 
 @pytest.mark.parametrize("readme", tables.READMES, ids=lambda path: path.name)
@@ -16,13 +18,22 @@ def test_the_tables_are_those_that_the_code_renders(readme: Path) -> None:
     assert tables.render(text, chinese=readme == CHINESE) == text, "run: make docs"
 
 
-@pytest.mark.parametrize("readme", tables.READMES, ids=lambda path: path.name)
-def test_every_file_that_is_named_exists(readme: Path) -> None:
-    text = readme.read_text(encoding="utf-8")
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_file_that_is_named_exists(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
     named = set(re.findall(r"\]\(([^)#:]+)\)", text))
-    named |= set(re.findall(r"`((?:layers|functions|infra|tests)/[\w./-]+)`", text))
+    named |= set(re.findall(rf"`((?:{FOLDERS})/[\w./-]*)`", text))
     assert named
     assert [name for name in sorted(named) if not (tables.ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_that_is_named_is_a_target_of_the_makefile(document: Path) -> None:
+    makefile = (tables.ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    named = re.findall(r"(?:`|^)make ([a-z-]+)", document.read_text("utf-8"), re.MULTILINE)
+    assert named
+    assert set(named) <= targets
 
 
 def test_the_run_and_test_commands_stand_first() -> None:

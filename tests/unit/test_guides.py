@@ -1,4 +1,4 @@
-"""The operator's guides: what they name exists, and both languages say the same."""
+"""The guides: what they name exists, and both languages say the same."""
 
 import json
 import re
@@ -11,8 +11,8 @@ import pytest
 from local.template import read_document
 from tests.harness.transform import ROOT, TEMPLATES
 
-_NAMES = ("deploy.md", "operate.md", "cost.md", "bench.md", "faults.md")
-GUIDES = [ROOT / "docs" / name for name in _NAMES]
+_NAMES = ("architecture", "deploy", "operate", "cost", "access-token", "bench", "faults")
+GUIDES = [ROOT / "docs" / f"{name}.md" for name in _NAMES]
 ALL = [*GUIDES, *(path.with_suffix(".zh-CN.md") for path in GUIDES)]
 
 
@@ -85,6 +85,14 @@ def levels(text: str) -> list[int]:
 
 
 def blocks(text: str) -> list[str]:
-    """Return the code blocks, without what stands in their holes."""
-    found = re.findall(r"```\w*\n(.*?)```", text, re.DOTALL)
-    return [re.sub(r"<[^>]*>", "<>", block) for block in found]
+    """Return the code blocks, without comments and holes; of a diagram, what is not a label."""
+    found = re.findall(r"```(\w*)\n(.*?)```", text, re.DOTALL)
+    return [
+        drawn(block) if language == "mermaid" else re.sub(r" +# .*|<[^>]*>", "", block)
+        for language, block in found
+    ]
+
+
+def drawn(diagram: str) -> str:
+    """Return the first word and the arrows of each line."""
+    return "\n".join(" ".join(re.findall(r"^ *\w+|-+>+", line)) for line in diagram.splitlines())
