@@ -1,4 +1,15 @@
-"""The whole stack on one machine: HTTP front, simulated WeChat, embedded AWS."""
+"""The whole stack on one machine: HTTP front, simulated WeChat, embedded AWS.
+
+Importing it puts the layers on the import path, as Lambda does with /opt/python.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+sys.path[:0] = map(str, (Path(__file__).parents[1] / "layers").glob("*/"))
+
+os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "wechat-auth")  # read when it is imported
 
 APPID = "wx0123456789abcdef"
-"""The mini-program that is simulated, and served, where nothing else is said."""
+"""The mini-program that is simulated, and served, if nothing else is said."""

@@ -1,15 +1,15 @@
 """`python -m local.background`: the whole stack on free ports, for another process's tests.
 
 Prints its addresses in one line of JSON once they answer, and ends with standard input, so that it
-never outlives whoever started it.
+never outlives the process that started it.
 """
 
 import json
 import os
 import sys
-from contextlib import redirect_stdout
 from pathlib import Path
 
+from local.runtime import functions_write_to
 from local.stack import Stack
 
 
@@ -19,7 +19,7 @@ def main() -> int:
     # What the functions log is theirs; the line is ours.
     with (
         Path(os.devnull).open("w", encoding="utf-8") as nowhere,
-        redirect_stdout(nowhere),
+        functions_write_to(nowhere),
         Stack.start() as stack,
     ):
         addresses = {

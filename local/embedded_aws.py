@@ -4,11 +4,14 @@ import json
 import logging
 import secrets
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import boto3
+import botocore.session
+from botocore.client import BaseClient
 from moto.server import ThreadedMotoServer
 
 from local.template import REGION, Application, GeneratedSecret, Secret, Table
@@ -39,14 +42,25 @@ def serve(port: int = 0, host: str = "127.0.0.1") -> Iterator[str]:
         log.setLevel(level)
 
 
+def create_client(url: str) -> Callable[..., BaseClient]:
+    """Return botocore's `create_client` for the embedded AWS at this URL."""
+    return partial(
+        botocore.session.get_session().create_client,
+        endpoint_url=url,
+        region_name=REGION,
+        aws_access_key_id="local",
+        aws_secret_access_key="local",  # noqa: S106 - the embedded AWS takes any
+    )
+
+
 @contextmanager
 def resources(application: Application, url: str, values: Mapping[str, str]) -> Iterator[None]:
     """Create the template's tables and secrets, and delete them at the end.
 
     Args:
-        application: what the template declares.
-        url: where the embedded AWS listens.
-        values: what to put into secrets, by logical id. One that the template generates is
+        application: What the template declares.
+        url: Where the embedded AWS listens.
+        values: What to put into secrets, by logical id. One that the template generates is
             generated; any other stays empty, as it does in a new deployment.
     """
     account = boto3.Session("local", "local", region_name=REGION)

@@ -11,11 +11,17 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from logging import StreamHandler
+from typing import IO, Any, Protocol, Self
 
 from local.template import Application, Function, TemplateError
+from wechat_auth.backend import Backend
+from wechat_auth.invocation import logger
+from wechat_auth.settings import Settings
+from wechat_auth.storage import Aws
 
 
 class FunctionError(Exception):
@@ -33,8 +39,8 @@ class Functions(Protocol):
         """Call a function by its Function.name; event and result pass through JSON.
 
         Raises:
-            FunctionError: it raised, or returned what JSON cannot hold.
-            FunctionTimeoutError: it took longer than its time-out.
+            FunctionError: It raised, or returned what JSON cannot hold.
+            FunctionTimeoutError: It took longer than its time-out.
         """
 
 
@@ -64,34 +70,88 @@ class Context:
 # Not time.monotonic: a test that moves the clock must not use up a function's time.
 _now = time.perf_counter
 
-Handler = Callable[[Any, Context], Any]
+Handler = Callable[..., Any]
+Call = Callable[[Handler, Any, Context], Any]
+"""Calls a handler with event and context, and whatever else it takes."""
+
+
+class Environment:
+    """What all functions of a stack find in memory: a backend, until the next restart.
+
+    Args:
+        variables: The environment variables of the functions.
+        aws: AWS's clients; they outlive a restart, since they remember nothing.
+        parts: More arguments of each `Backend`.
+    """
+
+    def __init__(self, variables: Mapping[str, str], aws: Aws, **parts: Any) -> None:
+        self.aws = aws
+        self._base = dict(variables), parts
+        self._lock = threading.Lock()
+        self.restart()
+
+    def keep(self, **parts: Any) -> None:
+        """Give every backend from now on these parts."""
+        self._base[1].update(parts)
+        self.restart()
+
+    def restart(self, variables: Mapping[str, str] | None = None, **parts: Any) -> None:
+        """Let the next request meet a new environment.
+
+        Args:
+            variables: Environment variables that differ from the first ones.
+            parts: Arguments of `Backend` that differ from the first ones.
+        """
+        with self._lock:
+            self._variables = {**self._base[0], **(variables or {})}
+            self._parts = {**self._base[1], **parts}
+            self._backend: Backend | None = None
+
+    def backend(self) -> Backend:
+        """Return the backend.
+
+        Raises:
+            AuthError: ``misconfigured``, if a variable has a wrong value.
+        """
+        with self._lock:
+            if self._backend is None:
+                settings = Settings.from_env(self._variables)
+                self._backend = Backend(settings, **{"aws": self.aws, **self._parts})
+            return self._backend
+
+    def call(self, handler: Handler, event: Any, context: Context) -> Any:
+        """Call one of our handlers in this environment."""
+        return handler(event, context, self.backend)
 
 
 class Runtime:
     """One execution environment with the functions of an application; a context manager.
 
     Entering it puts the layers on the import path, as Lambda does with /opt/python, and loads
-    every handler afresh; the environment variables have to be set by then. Raises TemplateError
-    if a handler that the template names is not there.
+    every handler afresh. Raises TemplateError if a handler that the template names is not there.
+
+    Args:
+        application: Has the functions.
+        call: Calls a handler.
     """
 
-    def __init__(self, application: Application) -> None:
-        """Take the functions; nothing is loaded yet."""
+    def __init__(
+        self,
+        application: Application,
+        call: Call = lambda handler, event, context: handler(event, context),
+    ) -> None:
         self._functions = application.functions
-        self._handlers: dict[str, Handler] = {}
+        self._call = call
+        self.handlers: dict[str, Handler] = {}
         layers = {layer for function in self._functions.values() for layer in function.layers}
         self._import_path = sorted(str(layer.resolve()) for layer in layers)
-        self._packages = {
-            file.parent.name for layer in layers for file in layer.glob("*/__init__.py")
-        }
 
     def __enter__(self) -> Self:
         """Load the handlers."""
-        self._forget()
         sys.path[:0] = self._import_path
         try:
             for name, function in self._functions.items():
-                self._handlers[name] = _load(function)
+                self.handlers[name] = _load(function)
         except BaseException:
             self.__exit__()
             raise
@@ -101,24 +161,23 @@ class Runtime:
         """Drop the handlers."""
         for entry in self._import_path:
             sys.path.remove(entry)
-        self._handlers.clear()
-        self._forget()
+        self.handlers.clear()
 
     def invoke(self, name: str, event: object) -> Any:
         """Call a function by the name of its folder; event and result pass through JSON.
 
         Raises:
-            FunctionError: the function raised, or returned what JSON cannot hold.
-            FunctionTimeoutError: it took longer than its time-out.
+            FunctionError: The function raised, or returned what JSON cannot hold.
+            FunctionTimeoutError: It took longer than its time-out.
         """
-        function, handler = self._functions[name], self._handlers[name]
+        function, handler = self._functions[name], self.handlers[name]
         payload = json.dumps(event)
         outcome: list[Any] = []
         failure: list[BaseException] = []
 
         def run() -> None:
             try:
-                result = handler(json.loads(payload), _context(function))
+                result = self._call(handler, json.loads(payload), context_of(function))
                 outcome.append(json.loads(json.dumps(result)))
             except BaseException as error:  # noqa: BLE001 - sys.exit in a handler is an error too
                 failure.append(error)
@@ -133,17 +192,18 @@ class Runtime:
             raise FunctionTimeoutError(f"{name} timed out after {function.timeout} seconds")
         return outcome[0]
 
-    def _forget(self) -> None:
-        """Empty the functools caches of the layers, as a new environment starts with none.
 
-        What a cached factory made for the stack before (settings, clients, tokens) points to
-        addresses that are gone.
-        """
-        for name, module in list(sys.modules.items()):
-            if name.partition(".")[0] in self._packages:
-                for value in list(vars(module).values()):
-                    if callable(clear := getattr(value, "cache_clear", None)):
-                        clear()
+@contextmanager
+def functions_write_to(stream: IO[str]) -> Iterator[None]:
+    """Send what the functions in this process print and log to a stream."""
+    handler = logger.registered_handler
+    assert isinstance(handler, StreamHandler)  # noqa: S101 - Powertools' own
+    before = handler.setStream(stream)
+    try:
+        with redirect_stdout(stream):
+            yield
+    finally:
+        handler.setStream(before)
 
 
 _loaded = itertools.count(1)
@@ -166,7 +226,8 @@ def _load(function: Function) -> Handler:
     return handler
 
 
-def _context(function: Function) -> Context:
+def context_of(function: Function) -> Context:
+    """Return the context of an invocation that begins now."""
     return Context(
         function_name=function.function_name,
         invoked_function_arn=function.arn,

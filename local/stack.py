@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from local import APPID, embedded_aws
 from local.gateway import Gateway, Served
-from local.runtime import Functions, Runtime
+from local.runtime import Environment, Functions, Runtime
 from local.simulated_wechat import App, SimulatedWeChat, serve
 from local.template import REGION, Application, read_template
+from wechat_auth.storage import Aws
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
+
+MakeFunctions = Callable[[Application, Environment], AbstractContextManager[Functions]]
 
 TEMPLATE = Path(__file__).parents[1] / "template.yaml"
 
@@ -39,6 +42,8 @@ class Stack:
         aws_url: where the embedded DynamoDB and Secrets Manager listen.
         appid: the mini-program that is simulated and served.
         application: what template.yaml says.
+        environment: what the functions share, if they run in this process.
+        functions: what runs them.
     """
 
     url: str
@@ -47,7 +52,8 @@ class Stack:
     aws_url: str
     appid: str
     application: Application
-    _functions: Functions
+    environment: Environment
+    functions: Functions
 
     @classmethod
     @contextmanager
@@ -60,26 +66,28 @@ class Stack:
         wechat: SimulatedWeChat | None = None,
         on_request: Callable[[Served], None] | None = None,
         template: Path = TEMPLATE,
-        functions: Callable[[Application], AbstractContextManager[Functions]] = Runtime,
+        functions: MakeFunctions = lambda application, environment: Runtime(
+            application, environment.call
+        ),
         front: "Callable[[WSGIApplication], WSGIApplication] | None" = None,
     ) -> "Iterator[Stack]":
         """Run a stack for the length of a `with` block; the environment is as before after it.
 
         Args:
-            port: of the API; the simulated WeChat takes the next one, AWS the one after. 0: free
+            port: Of the API; the simulated WeChat takes the next one, AWS the one after. 0: free
                 ports.
-            host: the address that all three listen on.
-            parameters: values of template parameters other than their defaults.
-            wechat: a world to use instead of one with a single mini-program.
-            on_request: called with each request that was answered, from the thread that did.
-            template: the SAM template.
-            functions: what runs its functions, instead of this process.
-            front: makes what stands between the port and the API, if anything does.
+            host: The address that all three listen on.
+            parameters: Values of template parameters other than their defaults.
+            wechat: A world to use instead of one with a single mini-program.
+            on_request: Called with each request that was answered, from the thread that did.
+            template: The SAM template.
+            functions: What runs its functions, instead of this process as it is.
+            front: Makes what is between the port and the API, if anything is.
 
         Raises:
-            PortTakenError: one of the ports is in use.
-            TemplateError: the template cannot be simulated.
-            RuntimeError: this process runs a stack already.
+            PortTakenError: One of the ports is in use.
+            TemplateError: The template cannot be simulated.
+            RuntimeError: This process runs a stack already.
         """
         ports = (port, port + 1, port + 2) if port else (0, 0, 0)
         for taken in (each for each in ports if each and _is_taken(host, each)):
@@ -105,7 +113,10 @@ class Stack:
             stack.enter_context(
                 embedded_aws.resources(application, aws_url, {"AppSecrets": app_secrets})
             )
-            running = stack.enter_context(functions(application))
+            environment = Environment(
+                application.environment, Aws(embedded_aws.create_client(aws_url))
+            )
+            running = stack.enter_context(functions(application, environment))
             gateway = stack.enter_context(
                 Gateway(
                     application,
@@ -116,15 +127,24 @@ class Stack:
                     front=front,
                 )
             )
-            yield cls(gateway.url, world, wechat_url, aws_url, appids[0], application, running)
+            yield cls(
+                gateway.url,
+                world,
+                wechat_url,
+                aws_url,
+                appids[0],
+                application,
+                environment,
+                running,
+            )
 
     def invoke(self, name: str, event: object) -> Any:
         """Call a function by the name of its folder, such as "refresh_access_token".
 
         Raises:
-            FunctionError: it raised, or timed out (FunctionTimeoutError).
+            FunctionError: It raised, or timed out (FunctionTimeoutError).
         """
-        return self._functions.invoke(name, event)
+        return self.functions.invoke(name, event)
 
 
 _one_at_a_time = threading.Lock()

@@ -11,7 +11,7 @@ from botocore.retries.standard import ExponentialBackoff
 from local.simulated_wechat import Phone, SimulatedWeChat
 from local.stack import Stack
 from tests.harness.api import Api
-from tests.harness.backend import Asked, Backend
+from tests.harness.deployment import Asked, Deployment
 from tests.harness.engine import NOT_TESTED
 from tests.harness.figures import FIGURE, Say, figures, searched
 
@@ -31,25 +31,25 @@ def clock() -> Iterator[time_machine.Traveller]:
 
 
 @pytest.fixture
-def backend(
+def deployment(
     running_stack: Stack, clock: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Backend]:
+) -> Iterator[Deployment]:
     """The backend as new, its clock at noon; whatever the last test did is undone."""
     monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0)  # AWS's retries
-    backend = Backend(running_stack, monkeypatch)
-    backend.clean()
-    yield backend
-    backend.close()
+    deployment = Deployment(running_stack)
+    deployment.clean()
+    yield deployment
+    deployment.close()
 
 
 @pytest.fixture
-def wechat(backend: Backend) -> SimulatedWeChat:
-    return backend.wechat
+def wechat(deployment: Deployment) -> SimulatedWeChat:
+    return deployment.wechat
 
 
 @pytest.fixture
-def api(backend: Backend) -> Api:
-    return Api(backend.stack.url)
+def api(deployment: Deployment) -> Api:
+    return Api(deployment.stack.url)
 
 
 @pytest.fixture

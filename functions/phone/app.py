@@ -1,24 +1,27 @@
 """POST /phone: the code of the getPhoneNumber button becomes the user's phone number."""
 
-from wechat_auth import fields, services
+from wechat_auth import fields
+from wechat_auth.backend import Backend, prepare
 from wechat_auth.http import Reply, Request, endpoint
 from wechat_auth.phone import exchange_phone_code
 
 
 @endpoint
-def handler(request: Request) -> Reply:
+def handler(request: Request, backend: Backend) -> Reply:
     """Answer the number, the same one however often this code is sent within 5 minutes."""
-    settings = services.settings()
+    settings = backend.settings
     token = request.bearer() if settings.phone_requires_login else request.optional_bearer()
     body = request.body()
     code = fields.code(body)
-    if token:
-        session = services.sessions().find(token)
-        appid = fields.appid_of(body, settings.appids, session)
-    else:
-        session = None
-        appid = fields.appid(body, settings.appids)
-    number = exchange_phone_code(appid, code, session)
+    session = backend.sessions.find(token) if token else None
+    number = exchange_phone_code(
+        fields.appid(body, settings.appids, session),
+        code,
+        session,
+        records=backend.phone_records,
+        access_tokens=backend.access_tokens,
+        wechat=backend.wechat,
+    )
     return Reply(
         200,
         {
@@ -29,4 +32,4 @@ def handler(request: Request) -> Reply:
     )
 
 
-services.prepare(calls_wechat=True)
+prepare(lambda backend: (backend.phone_records, backend.access_tokens), calls_wechat=True)

@@ -1,6 +1,6 @@
 """Cuts botocore's data to what the functions ask of AWS: a step of the layer's build.
 
-botocore parses its data anew at every cold start: all operations of a service with their
+botocore parses its data again at every cold start: all operations of a service with their
 documentation, and the regions of all services. Only what is listed here stays; a test holds the
 list and the permissions of template.yaml together.
 

@@ -13,24 +13,29 @@ from local import APPID
 from local.console.acts import Acts
 from local.console.feed import Feed
 from local.console.front import Front
-from local.console.recorder import WatchedRuntime, WatchedWeChat
+from local.console.recorder import WatchedWeChat, recorded
 from local.gateway import Served
 from local.simulated_wechat import App
 from local.stack import Stack
 
 
 @contextmanager
-def start(port: int = 0, on_request: Callable[[Served], None] | None = None) -> Iterator[Stack]:
+def start(
+    port: int = 0,
+    on_request: Callable[[Served], None] | None = None,
+    feed: Feed | None = None,
+) -> Iterator[Stack]:
     """Run a stack whose API answers a browser at / with the console; for loopback alone.
 
     Args:
         port: As in Stack.start.
         on_request: As in Stack.start; the console's own requests are none of the API's.
+        feed: Where the messages go, if somebody else wants to see them too.
 
     Raises:
         PortTakenError: As Stack.start.
     """
-    feed = Feed()
+    feed = feed or Feed()
     wechat = WatchedWeChat([App(APPID, secrets.token_hex(16), cloud=True)], feed)
 
     def invoke(name: str, event: object) -> Any:
@@ -40,8 +45,8 @@ def start(port: int = 0, on_request: Callable[[Served], None] | None = None) -> 
         port=port,
         wechat=wechat,
         on_request=on_request,
-        functions=lambda application: WatchedRuntime(application, wechat, feed),
-        front=lambda api: Front(api, feed, Acts(wechat, feed, invoke)),
+        functions=lambda application, environment: recorded(application, environment, wechat, feed),
+        front=lambda api: Front(api, feed, Acts(wechat, feed, invoke, lambda: stack.environment)),
     ) as stack:
         try:
             yield stack

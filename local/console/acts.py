@@ -1,13 +1,11 @@
 """What a person does in front of the phone, and what happens behind their back."""
 
-import os
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import boto3
-
 from local.console import masking
 from local.console.feed import Feed, Message
+from local.runtime import Environment
 from local.simulated_wechat import Fault, Phone, SimulatedWeChat
 
 _BUSY: Final = -1  # WeChat's errcode "system busy"
@@ -20,15 +18,26 @@ class UnknownActError(Exception):
 
 
 class Acts:
-    """The acts by name; each takes the phone's name and returns what that phone gets."""
+    """The acts by name; each takes the phone's name and returns what that phone gets.
+
+    Args:
+        wechat: Whose phones act.
+        feed: Is told.
+        invoke: Calls a function by its name.
+        environment: Returns what the functions share.
+    """
 
     def __init__(
-        self, wechat: SimulatedWeChat, feed: Feed, invoke: Callable[[str, object], Any]
+        self,
+        wechat: SimulatedWeChat,
+        feed: Feed,
+        invoke: Callable[[str, object], Any],
+        environment: Callable[[], Environment],
     ) -> None:
-        """Act on this WeChat; `invoke` calls a function by its name."""
         self._wechat = wechat
         self._feed = feed
         self._invoke = invoke
+        self._environment = environment
         self._acts: Mapping[str, Callable[[Phone], Document | None]] = {
             "login": self._login,
             "tap": self._tap,
@@ -37,7 +46,7 @@ class Acts:
             "kill_access_token": self._kill_access_token,
             "make_wechat_busy": self._make_wechat_busy,
             "heal": self._heal,
-            # These three only the phone knows of.
+            # Only the phone knows of these three.
             "refused": lambda _: self._note("refused"),
             "tapped_twice": lambda _: self._note("tapped_twice"),
             "reply_lost": lambda _: self._note("reply_lost"),
@@ -65,12 +74,13 @@ class Acts:
         return got
 
     def _replace_session_key(self, phone: Phone) -> None:
-        phone.login()  # by somebody else: the mini-program never sees this code
+        phone.login()  # on another phone of hers: the mini-program never sees this code
         self._note("session_key_replaced", "wechat")
 
     def _expire_sessions(self, _: Phone) -> None:
-        dynamodb = boto3.client("dynamodb")  # the stack has set the addresses
-        table = os.environ["SESSIONS_TABLE"]
+        environment = self._environment()
+        dynamodb = environment.aws.dynamodb
+        table = environment.backend().settings.sessions_table
         for page in dynamodb.get_paginator("scan").paginate(TableName=table):
             for item in page["Items"]:
                 dynamodb.update_item(
@@ -79,7 +89,6 @@ class Acts:
                     UpdateExpression="SET expires_at = :past",
                     ExpressionAttributeValues={":past": {"N": "1"}},
                 )
-        dynamodb.close()
         self._note("session_expired", "dynamodb")
 
     def _kill_access_token(self, phone: Phone) -> None:

@@ -1,19 +1,19 @@
 """Functions and WeChat as they are, but each message they exchange goes to the feed.
 
 A function serves a request in a thread of its own, so whatever that thread asks belongs to the
-request: AWS is watched through botocore's events, WeChat where it answers.
+request: AWS is watched through botocore's events, WeChat as it answers.
 """
 
 import json
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache, partial
-from typing import Any, Self
+from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
@@ -21,12 +21,14 @@ from botocore.awsrequest import AWSPreparedRequest
 
 from local.console import masking
 from local.console.feed import Feed, Lane, Message
-from local.runtime import Context, Handler, Runtime
+from local.runtime import Call, Context, Environment, Handler, Runtime
 from local.simulated_wechat import App, SimulatedWeChat
 from local.simulated_wechat.answer import Answer
 from local.simulated_wechat.endpoints import BY_PATH
 from local.simulated_wechat.request import Request
 from local.template import Application
+from wechat_auth.settings import Settings
+from wechat_auth.wechat import WeChat
 
 
 @dataclass(slots=True)
@@ -48,7 +50,6 @@ class WatchedWeChat(SimulatedWeChat):
     """A simulated WeChat that tells the feed of each call, and whose request it belongs to."""
 
     def __init__(self, apps: Iterable[App], feed: Feed) -> None:
-        """Start with these apps."""
         super().__init__(apps)
         self._feed = feed
         self._asking: defaultdict[_Asked, list[Serving]] = defaultdict(list)
@@ -104,51 +105,42 @@ class WatchedWeChat(SimulatedWeChat):
         return reply
 
 
-class WatchedRuntime(Runtime):
-    """The functions, telling the feed what each is asked, asks and answers."""
+def recorded(
+    application: Application, environment: Environment, wechat: WatchedWeChat, feed: Feed
+) -> Runtime:
+    """Return the functions, telling the feed what each is asked, asks and answers."""
+    recorder = Recorder(application, feed)
+    for client in (environment.aws.dynamodb, environment.aws.secrets_manager):
+        client.meta.events.register("before-send", recorder.before_send)
+        client.meta.events.register("response-received", recorder.response_received)
+    base_urls = Settings.from_env(application.environment).wechat_base_urls
+    environment.keep(wechat=WeChat(base_urls, _Pool(wechat)))
+    return Runtime(application, partial(recorder.call, environment.call))
 
-    def __init__(self, application: Application, wechat: WatchedWeChat, feed: Feed) -> None:
-        """Take the functions; nothing is loaded yet."""
-        super().__init__(application)
-        self._wechat = wechat
+
+class Recorder:
+    """Tells the feed of each request to a function, and of its calls to AWS.
+
+    Args:
+        application: Names functions, tables and secrets.
+        feed: Is told.
+    """
+
+    def __init__(self, application: Application, feed: Feed) -> None:
         self._feed = feed
+        self._functions = {
+            function.function_name: name for name, function in application.functions.items()
+        }
         self._names = {table.name: table.logical_id for table in application.tables} | {
             secret.name: secret.logical_id for secret in application.secrets
         }
-        self._restore: Callable[[], None] | None = None
 
-    def __enter__(self) -> Self:
-        """Load the handlers and watch them."""
-        super().__enter__()
-        from wechat_auth import aws, services  # noqa: PLC0415 - importable only now
-        from wechat_auth.wechat import WeChat  # noqa: PLC0415
-
-        unwatched = services.wechat
-
-        @cache
-        def watched() -> WeChat:
-            return WeChat(services.settings().wechat_base_urls, _Pool(self._wechat))
-
-        services.wechat = watched
-        self._restore = partial(setattr, services, "wechat", unwatched)
-        for client in (aws.dynamodb(), aws.secrets_manager()):
-            client.meta.events.register("before-send", self._before_send)
-            client.meta.events.register("response-received", self._response_received)
-        self._handlers = {
-            name: partial(self._watched, name, handler) for name, handler in self._handlers.items()
-        }
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Drop the handlers; the next runtime is not watched."""
-        if self._restore:
-            self._restore()
-        super().__exit__()
-
-    def _watched(self, function: str, handler: Handler, event: Any, context: Context) -> Any:
+    def call(self, call: Call, handler: Handler, event: Any, context: Context) -> Any:
+        """Call a handler and tell the feed, if it is a request that it serves."""
         asked = event.get("requestContext", {})
         if "requestId" not in asked:
-            return handler(event, context)
+            return call(handler, event, context)
+        function = self._functions[context.function_name]
         serving = Serving(asked["requestId"], function)
         _serving.set(serving)  # for this thread, which serves no other request
         message = partial(
@@ -161,7 +153,7 @@ class WatchedRuntime(Runtime):
         self._feed.publish(message("request", sent=_sent(event)))
         began = time.perf_counter()
         try:
-            result = handler(event, context)
+            result = call(handler, event, context)
         except BaseException:
             self._feed.publish(message("answer", status=500, outcome="raised"))
             raise
@@ -178,19 +170,21 @@ class WatchedRuntime(Runtime):
         )
         return result
 
-    def _before_send(self, request: AWSPreparedRequest, **_: object) -> None:
+    def before_send(self, request: AWSPreparedRequest, **_: object) -> None:
+        """Remember what a function is about to ask AWS."""
         if serving := _serving.get():
             serving.began = time.perf_counter()
             body = request.body
             serving.body = body if isinstance(body, bytes) else str(body or "").encode()
 
-    def _response_received(
+    def response_received(
         self,
         event_name: str,
         response_dict: Mapping[str, Any] | None,
         parsed_response: Mapping[str, Any] | None,
         **_: object,
     ) -> None:
+        """Tell the feed what a function asked AWS, and what came back."""
         serving = _serving.get()
         if serving is None:
             return

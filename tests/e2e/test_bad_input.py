@@ -10,7 +10,7 @@ import time_machine
 
 from local.simulated_wechat import Phone, SimulatedWeChat
 from tests.harness.api import Answer, Api, Document, legacy
-from tests.harness.backend import Backend
+from tests.harness.deployment import Deployment
 
 INVALID = (400, "invalid_request", "fix_request")
 TOO_LARGE = (413, "request_too_large", "fix_request")
@@ -34,12 +34,12 @@ def token(api: Api, phone: Phone) -> str:
 
 
 @pytest.fixture
-def untouched(token: str, backend: Backend, wechat: SimulatedWeChat) -> Untouched:
+def untouched(token: str, deployment: Deployment, wechat: SimulatedWeChat) -> Untouched:
     """Check that nothing stored has changed, and that WeChat was asked nothing."""
-    stored, calls = backend.dump(), wechat.counts()
+    stored, calls = deployment.dump(), wechat.counts()
 
     def check() -> None:
-        assert backend.dump() == stored
+        assert deployment.dump() == stored
         assert wechat.counts() == calls
 
     return check
@@ -115,10 +115,12 @@ NO_CODES = [
 class TestCode:
     @pytest.mark.parametrize("route", POST_ROUTES)
     def test_that_wx_cannot_have_given(self, api: Api, untouched: Untouched, route: str) -> None:
-        expected = dict.fromkeys(NO_CODES, "must be the code that wx gave, unchanged")
+        expected = dict.fromkeys(
+            NO_CODES, "must be the code from wx.login or getPhoneNumber, unmodified"
+        )
         cases = [
             *expected.items(),
-            *((code, "must be a text that is not empty") for code in NO_TEXTS),
+            *((code, "must be a non-empty string") for code in NO_TEXTS),
         ]
         for code, expectation in cases:
             answer = api.request("POST", route, damaged(code=code))
@@ -133,14 +135,14 @@ class TestCode:
             assert answer.json["detail"] == "code: is missing"
         untouched()
 
-    def test_that_wechat_does_not_know(self, api: Api, token: str, backend: Backend) -> None:
-        stored = backend.dump()
+    def test_that_wechat_does_not_know(self, api: Api, token: str, deployment: Deployment) -> None:
+        stored = deployment.dump()
         for code in ("x", "x" * 256, "0" + "A" * 31, "-_"):
             assert api.login(code).problem == (422, "login_code_rejected", "login_again")
             assert api.phone(code).problem == (422, "phone_code_rejected", "authorize_again")
             answer = api.decrypt(token=token, **damaged(code=code))
             assert answer.problem == (422, "login_code_rejected", "login_again")
-        assert backend.dump() == stored
+        assert deployment.dump() == stored
 
 
 class TestAppid:
@@ -180,9 +182,9 @@ BAD_OPEN_DATA: dict[str, tuple[Document, str]] = {
     "nothing": ({}, "encryptedData: is missing"),
     "no iv": (damaged(iv=...), "iv: is missing"),
     "no encryptedData": (damaged(encryptedData=...), "encryptedData: is missing"),
-    "null": (damaged(encryptedData=None), "encryptedData: must be a text that is not empty"),
-    "a number": (damaged(iv=7), "iv: must be a text that is not empty"),
-    "empty": (damaged(encryptedData=""), "encryptedData: must be a text that is not empty"),
+    "null": (damaged(encryptedData=None), "encryptedData: must be a non-empty string"),
+    "a number": (damaged(iv=7), "iv: must be a non-empty string"),
+    "empty": (damaged(encryptedData=""), "encryptedData: must be a non-empty string"),
     "no base64": (damaged(encryptedData="%%%="), "encryptedData: not base64 (RFC 4648)"),
     "base64url": (damaged(encryptedData="-_" * 32), "encryptedData: not base64 (RFC 4648)"),
     "without padding": (damaged(iv=IV.rstrip("=")), "iv: not base64 (RFC 4648)"),
@@ -206,8 +208,11 @@ BAD_OPEN_DATA: dict[str, tuple[Document, str]] = {
         damaged(cloudID="39_x"),
         "cloudID: cannot be sent together with encryptedData and iv",
     ),
-    "a cloudID that is none": ({"cloudID": "39 x&openid=o"}, "cloudID: must be the cloudID that"),
-    "a cloudID that is null": ({"cloudID": None}, "cloudID: must be a text that is not empty"),
+    "a cloudID that is none": (
+        {"cloudID": "39 x&openid=o"},
+        "cloudID: must be the cloudID from wx",
+    ),
+    "a cloudID that is null": ({"cloudID": None}, "cloudID: must be a non-empty string"),
     "rawData alone": (damaged(rawData="{}"), "signature: is missing"),
     "signature alone": (damaged(signature="0" * 40), "rawData: is missing"),
     "a signature that is none": (
@@ -216,7 +221,7 @@ BAD_OPEN_DATA: dict[str, tuple[Document, str]] = {
     ),
     "rawData that is an object": (
         damaged(rawData={}, signature="0" * 40),
-        "rawData: must be a text that is not empty",
+        "rawData: must be a non-empty string",
     ),
 }
 
@@ -255,7 +260,7 @@ class TestOpenData:
         self,
         api: Api,
         phone: Phone,
-        backend: Backend,
+        deployment: Deployment,
         clock: time_machine.Traveller,
         make: Callable[[Phone, Document], Document],
     ) -> None:
@@ -265,10 +270,10 @@ class TestOpenData:
             clock.shift(10)
             token = api.logged_in(phone)
         api.decrypt(token=token, **legacy(phone.tap_phone_number()))
-        before = backend.dump()
+        before = deployment.dump()
         answer = api.decrypt(token=token, **make(phone, stale))
         assert answer.problem == UNDECRYPTABLE
-        after = backend.dump()
+        after = deployment.dump()
         (count,) = [item for item in after["Sessions"] if item not in before["Sessions"]]
         assert (count["session"], count["failures"]) == ({"S": "~failures"}, {"N": "1"})
         after["Sessions"].remove(count)
@@ -362,7 +367,7 @@ class TestQuery:
     [("GET", "/login"), ("POST", "/session"), ("PUT", "/phone"), ("GET", "/"), ("GET", "/admin")],
 )
 def test_a_route_that_does_not_exist_is_404_of_the_gateway(
-    backend: Backend, method: str, path: str
+    deployment: Deployment, method: str, path: str
 ) -> None:
-    answer = Api(backend.stack.url).request(method, path)
+    answer = Api(deployment.stack.url).request(method, path)
     assert (answer.status, answer.json) == (404, {"message": "Not Found"})

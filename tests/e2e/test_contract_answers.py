@@ -11,11 +11,11 @@ import pytest
 
 from local.simulated_wechat import Fault, Phone
 from tests.harness.api import Answer, Api, legacy
-from tests.harness.backend import Backend
 from tests.harness.contract import assert_keeps_to_the_contract
+from tests.harness.deployment import Deployment
 from wechat_auth.errors import ERRCODES, PROBLEMS, WeChatError
 
-Ask = Callable[[Api, Phone, Backend], Answer]
+Ask = Callable[[Api, Phone, Deployment], Answer]
 
 
 def succeeding(api: Api, phone: Phone) -> Iterator[Answer]:
@@ -50,41 +50,41 @@ def test_every_kind_of_success_keeps_to_it(api: Api, phone: Phone) -> None:
 
 
 @contextmanager
-def answering(backend: Backend, call: str, errcode: int) -> Iterator[None]:
-    backend.wechat.faults.add(Fault(call, "errcode", errcode=errcode, times=2))
+def answering(deployment: Deployment, call: str, errcode: int) -> Iterator[None]:
+    deployment.wechat.faults.add(Fault(call, "errcode", errcode=errcode, times=2))
     yield
-    backend.wechat.faults.clear()
+    deployment.wechat.faults.clear()
 
 
 def refused(errcode: int) -> Ask:
-    def ask(api: Api, phone: Phone, backend: Backend) -> Answer:
-        with answering(backend, "code2Session", errcode):
+    def ask(api: Api, phone: Phone, deployment: Deployment) -> Answer:
+        with answering(deployment, "code2Session", errcode):
             return api.login(phone.login())
 
     return ask
 
 
-def undecryptable(api: Api, phone: Phone, _: Backend) -> Answer:
+def undecryptable(api: Api, phone: Phone, _: Deployment) -> Answer:
     encrypted_data, iv = phone.encrypt(b"nonsense")
     return api.decrypt(token=api.logged_in(phone), encryptedData=encrypted_data, iv=iv)
 
 
-def too_many_failures(api: Api, phone: Phone, backend: Backend) -> Answer:
-    backend.configure(DECRYPT_FAILURES_PER_DAY="1")
-    undecryptable(api, phone, backend)
-    return undecryptable(api, phone, backend)
+def too_many_failures(api: Api, phone: Phone, deployment: Deployment) -> Answer:
+    deployment.configure(DECRYPT_FAILURES_PER_DAY="1")
+    undecryptable(api, phone, deployment)
+    return undecryptable(api, phone, deployment)
 
 
-def storage_unavailable(api: Api, phone: Phone, backend: Backend) -> Answer:
-    backend.fail("PutItem")
+def storage_unavailable(api: Api, phone: Phone, deployment: Deployment) -> Answer:
+    deployment.fail("PutItem")
     return api.login(phone.login())
 
 
-def internal_error(api: Api, phone: Phone, backend: Backend) -> Answer:
+def internal_error(api: Api, phone: Phone, deployment: Deployment) -> Answer:
     """Meet what no code of ours writes: a sealed blob that is a text."""
     token = api.logged_in(phone)
-    (item,) = backend.items("Sessions")
-    backend.put("Sessions", item | {"sealed": {"S": "x"}})
+    (item,) = deployment.items("Sessions")
+    deployment.put("Sessions", item | {"sealed": {"S": "x"}})
     return api.session(token)
 
 
@@ -109,10 +109,10 @@ FAILING: dict[str, Ask] = {
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.code)
 def test_every_problem_keeps_to_it(
-    api: Api, phone: Phone, backend: Backend, problem: object
+    api: Api, phone: Phone, deployment: Deployment, problem: object
 ) -> None:
     (expected,) = [each for each in PROBLEMS if each is problem]
-    answer = FAILING[expected.code](api, phone, backend)
+    answer = FAILING[expected.code](api, phone, deployment)
     assert_keeps_to_the_contract(answer)
     assert answer.problem == (expected.status, expected.code, expected.action)
     assert answer.json["type"] == f"urn:wechat-auth:problem:{expected.code}"
@@ -138,9 +138,9 @@ def test_every_errcode_leads_to_a_documented_problem() -> None:
     ],
 )
 def test_the_check_notices_what_breaks_it(
-    backend: Backend, phone: Phone, spoil: Callable[[Answer], Answer]
+    deployment: Deployment, phone: Phone, spoil: Callable[[Answer], Answer]
 ) -> None:
-    answer = refused(-1)(Api(backend.stack.url), phone, backend)
+    answer = refused(-1)(Api(deployment.stack.url), phone, deployment)
     assert_keeps_to_the_contract(answer)
     with pytest.raises(AssertionError):
         assert_keeps_to_the_contract(spoil(answer))

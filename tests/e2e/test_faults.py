@@ -3,19 +3,19 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import time_machine
 
-from local.runtime import Context, Runtime
+from local import embedded_aws
+from local.runtime import Runtime
 from local.simulated_wechat import Fault, Phone, SimulatedWeChat
 from local.simulated_wechat.faults import Kind
 from tests.harness.api import Answer, Api, Document, legacy
-from tests.harness.backend import Asked, Backend
-from wechat_auth import aws
-from wechat_auth import wechat as wechat_client
+from tests.harness.deployment import Asked, Deployment
 from wechat_auth.errors import ERRCODES, TOKEN_REFUSED, UNDECRYPTABLE, WeChatError
+from wechat_auth.storage import Aws
 from wechat_auth.wechat import CALL_TIMEOUT
 
 WECHAT_UNAVAILABLE = (503, "wechat_unavailable", "retry")
@@ -86,10 +86,10 @@ def test_a_breakdown_is_a_problem_document_and_no_more(
     phone: Phone,
     token: str,
     wechat: SimulatedWeChat,
-    monkeypatch: pytest.MonkeyPatch,
+    deployment: Deployment,
     route: str,
 ) -> None:
-    monkeypatch.setattr(wechat_client, "CALL_TIMEOUT", 1)
+    deployment.cold_start(wechat=deployment.impatient_wechat())
     for breakdown, fault in BREAKDOWNS.items():
         wechat.faults.add(fault)
         before = wechat.count(ROUTES[route].call)
@@ -105,15 +105,15 @@ def test_a_breakdown_is_a_problem_document_and_no_more(
 
 @each_route
 def test_wechat_that_cannot_be_reached_is_a_problem_document_and_spends_nothing(
-    api: Api, phone: Phone, token: str, backend: Backend, route: str
+    api: Api, phone: Phone, token: str, deployment: Deployment, route: str
 ) -> None:
-    url = backend.stack.wechat_url
-    backend.configure(WECHAT_BASE_URLS="http://127.0.0.1:1,http://127.0.0.1:1")
-    stored = backend.items("Sessions")
+    url = deployment.stack.wechat_url
+    deployment.configure(WECHAT_BASE_URLS="http://127.0.0.1:1,http://127.0.0.1:1")
+    stored = deployment.items("Sessions")
     assert ROUTES[route].ask(api, phone, token).problem == WECHAT_UNAVAILABLE
-    assert backend.items("Sessions") == stored
-    assert backend.items("PhoneExchanges") == []
-    backend.configure(WECHAT_BASE_URLS=url)
+    assert deployment.items("Sessions") == stored
+    assert deployment.items("PhoneExchanges") == []
+    deployment.configure(WECHAT_BASE_URLS=url)
     token = api.logged_in(phone)
     assert ROUTES[route].ask(api, phone, token).status == ROUTES[route].status
 
@@ -188,17 +188,16 @@ def test_logging_out_everywhere_needs_no_wechat(
     api: Api,
     phone: Phone,
     wechat: SimulatedWeChat,
-    backend: Backend,
-    monkeypatch: pytest.MonkeyPatch,
+    deployment: Deployment,
 ) -> None:
-    monkeypatch.setattr(wechat_client, "CALL_TIMEOUT", 1)
+    deployment.cold_start(wechat=deployment.impatient_wechat())
     for fault in BREAKDOWNS.values():
         token = api.logged_in(phone)
         wechat.faults.add(fault)
         assert api.logout(token, "?all=true").status == 204
         wechat.faults.clear()
         assert api.session(token).status == 401
-        assert backend.items("Sessions") == []
+        assert deployment.items("Sessions") == []
 
 
 @pytest.mark.parametrize("kind", ["status", "errcode"])
@@ -220,31 +219,33 @@ def test_login_works_while_no_access_token_can_be_had(
 def test_a_silent_wechat_is_answered_for_before_the_function_is_ended(
     phone: Phone,
     token: str,
-    backend: Backend,
+    deployment: Deployment,
     wechat: SimulatedWeChat,
-    monkeypatch: pytest.MonkeyPatch,
     route: str,
 ) -> None:
-    """With three seconds to live in place of ten or twenty, and WeChat's own time-out as it is."""
-    monkeypatch.setattr(aws, "TRY", 0.1)
-    backend.clear("AccessTokens")
-    backend.cold_start()
+    """With five seconds to live in place of ten or twenty, and WeChat's own time-out as it is."""
+    deployment.clear("AccessTokens")
+    create_client = embedded_aws.create_client(deployment.stack.aws_url)
+    deployment.cold_start(aws=Aws(create_client, connect_timeout=0.5, read_timeout=0.5))
+    assert deployment.backend.secrets.key_ring()
     wechat.faults.add(Fault("*", "latency", seconds=30, times=None))
     function = {"login": "login", "phone": "phone", "session": "session"}.get(route, "decrypt")
-    runtime = backend.stack._functions
-    assert isinstance(runtime, Runtime)
-    handler = runtime._handlers[function]
+    application = deployment.stack.application
+    hurried = replace(application.functions[function], timeout=5)
     events: list[Document] = []
     ROUTES[route].ask(_Recording(events), phone, token)
     began = time.perf_counter()
-    answer = handler(events[0], _context(milliseconds=3000))
-    assert time.perf_counter() - began < 3
+    with Runtime(
+        replace(application, functions={function: hurried}), deployment.stack.environment.call
+    ) as runtime:
+        answer = runtime.invoke(function, events[0])
+    assert time.perf_counter() - began < 5
     assert json.loads(answer["body"])["code"] == "wechat_unavailable"
 
 
-def test_the_time_outs_of_the_functions_hold_the_calls_they_make(backend: Backend) -> None:
+def test_the_time_outs_of_the_functions_hold_the_calls_they_make(deployment: Deployment) -> None:
     """A token call and the call itself, with two seconds for AWS and the rest."""
-    functions = backend.stack.application.functions
+    functions = deployment.stack.application.functions
     calls = {"login": 1, "phone": 2, "decrypt": 3, "session": 2, "refresh_access_token": 2}
     for name, count in calls.items():
         assert functions[name].timeout >= count * CALL_TIMEOUT + 2, name
@@ -271,7 +272,3 @@ class _Recording(Api):
             event["queryStringParameters"] = dict([query.split("=")])
         self._events.append(event)
         return Answer(method, path, 200, {}, b"")
-
-
-def _context(*, milliseconds: int) -> Context:
-    return Context("name", "arn", "512", "group", time.perf_counter() + milliseconds / 1000)

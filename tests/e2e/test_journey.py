@@ -8,8 +8,7 @@ import time_machine
 
 from local.simulated_wechat import Phone, SimulatedWeChat
 from tests.harness.api import Api, legacy
-from tests.harness.backend import Asked, Backend
-from wechat_auth import services
+from tests.harness.deployment import Asked, Deployment
 
 NUMBER = {"phoneNumber": "13800138000", "purePhoneNumber": "13800138000", "countryCode": "86"}
 
@@ -141,9 +140,9 @@ def test_a_phone_code_sent_as_a_login_code_is_told_so(api: Api, phone: Phone) ->
     assert answer.json["detail"].startswith("This has the form of a phone code")
 
 
-def test_a_phone_code_spent_elsewhere(api: Api, phone: Phone) -> None:
+def test_a_phone_code_spent_elsewhere(api: Api, phone: Phone, deployment: Deployment) -> None:
     code = phone.tap_phone_number().code
-    services.wechat().phone_number(services.access_tokens().get(phone.appid), code)
+    deployment.backend.wechat.phone_number(deployment.backend.access_tokens.get(phone.appid), code)
     answer = api.phone(code)
     assert answer.problem == (422, "phone_code_rejected", "authorize_again")
     assert answer.json["rid"]
@@ -171,10 +170,10 @@ def test_logout_everywhere(api: Api, phone: Phone, asked: Asked) -> None:
 
 
 def test_two_mini_programs_in_one_deployment(
-    api: Api, phone: Phone, backend: Backend, wechat: SimulatedWeChat
+    api: Api, phone: Phone, deployment: Deployment, wechat: SimulatedWeChat
 ) -> None:
     ours = wechat.apps[0]
-    backend.serve_apps(ours, other := type(ours)("wxfedcba9876543210", "0" * 32))
+    deployment.serve_apps(ours, other := type(ours)("wxfedcba9876543210", "0" * 32))
     stranger = wechat.phone(other.appid, number="13580006666")
     assert api.login(phone.login()).json["detail"] == (
         "appid: is needed, since more than one mini-program is served here"
@@ -208,11 +207,11 @@ def test_an_error_has_a_title_in_the_users_language(
 
 
 def test_the_schedule_keeps_users_from_waiting_for_a_token(
-    api: Api, phone: Phone, backend: Backend, clock: time_machine.Traveller, asked: Asked
+    api: Api, phone: Phone, deployment: Deployment, clock: time_machine.Traveller, asked: Asked
 ) -> None:
-    backend.stack.invoke("refresh_access_token", {})
+    deployment.stack.invoke("refresh_access_token", {})
     clock.shift(7200 - 240)
-    backend.stack.invoke("refresh_access_token", {})
+    deployment.stack.invoke("refresh_access_token", {})
     assert asked("getStableAccessToken") == 2
     clock.shift(245)
     assert api.phone(phone.tap_phone_number().code).json == NUMBER

@@ -20,21 +20,18 @@ import time_machine
 from local.simulated_wechat import Fault, Phone, PhoneTap, SimulatedWeChat, UserInfo
 from local.simulated_wechat.faults import ENDPOINTS
 from tests.harness.api import Answer, Api, legacy
-from tests.harness.backend import Backend
+from tests.harness.deployment import Deployment
 from tests.harness.leaks import ALLOWED, Secrets, Written, all_that_is_written
-from wechat_auth import invocation, services
-from wechat_auth import wechat as wechat_client
+from wechat_auth import invocation
 
 NUMBER, FOREIGN = "13800138000", "13580006666"
 NICK_NAME = "an unmistakable nick name"
 
 
 @pytest.fixture
-def written(
-    backend: Backend, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Written]:
-    monkeypatch.setattr(wechat_client, "CALL_TIMEOUT", 1)
-    with all_that_is_written(monkeypatch, capsys) as written:
+def written(deployment: Deployment, capsys: pytest.CaptureFixture[str]) -> Iterator[Written]:
+    deployment.cold_start(wechat=deployment.impatient_wechat())
+    with all_that_is_written(capsys) as written:
         yield written
 
 
@@ -42,20 +39,20 @@ class Walk:
     """Goes through everything there is, and notes what must not be told."""
 
     def __init__(
-        self, api: Api, backend: Backend, secrets: Secrets, clock: time_machine.Traveller
+        self, api: Api, deployment: Deployment, secrets: Secrets, clock: time_machine.Traveller
     ) -> None:
         self.api = api
-        self.backend = backend
+        self.deployment = deployment
         self.secrets = secrets
         self.clock = clock
-        for app in backend.wechat.apps:
+        for app in deployment.wechat.apps:
             secrets.note("AppSecret", app.secret)
-        for name, key in backend.secret("KeyRing").items():
+        for name, key in deployment.secret("KeyRing").items():
             if name != "current":
                 secrets.note("key", key)
 
     def person(self, number: str = NUMBER) -> Phone:
-        phone = self.backend.wechat.phone(number=number, nick_name=NICK_NAME)
+        phone = self.deployment.wechat.phone(number=number, nick_name=NICK_NAME)
         self.secrets.note("openid", phone.openid)
         self.secrets.note("unionid", phone.unionid)
         self.secrets.note("phone number", number)
@@ -106,8 +103,10 @@ class Walk:
         one_shot = self.api.decrypt(code=self.code(phone), **legacy(self.tap(phone)))
         self.secrets.note("session token", one_shot.json["session"]["token"])
         self.api.session(token, "?verify=true")
-        self.backend.stack.invoke("authorizer", {"headers": {"authorization": f"Bearer {token}"}})
-        self.backend.stack.invoke("refresh_access_token", {})
+        self.deployment.stack.invoke(
+            "authorizer", {"headers": {"authorization": f"Bearer {token}"}}
+        )
+        self.deployment.stack.invoke("refresh_access_token", {})
         self.api.logout(token)
         self.api.logout(self.token(phone), "?all=true")
         self.note_access_tokens()
@@ -123,9 +122,9 @@ class Walk:
         self.api.phone(self.tap(phone).code, token=theirs)
         self.api.decrypt(token=theirs, **legacy(tap))
         self.api.decrypt(token=theirs, cloudID=tap.cloud_id)
-        self.backend.wechat.refuse_all_tokens(phone.appid)
+        self.deployment.wechat.refuse_all_tokens(phone.appid)
         self.api.phone(tap.code)
-        self.backend.wechat.accept_tokens(phone.appid)
+        self.deployment.wechat.accept_tokens(phone.appid)
         self.clock.shift(31)
 
     def everything_that_is_malformed(self) -> None:
@@ -157,7 +156,7 @@ class Walk:
 
     def everything_that_breaks(self) -> None:
         phone = self.person()
-        wechat = self.backend.wechat
+        wechat = self.deployment.wechat
         loose = f"invalid {phone.openid} {NUMBER} {phone.unionid}, rid: 6123abcd-0a1b2c3d-0000ffff"
         faults = [
             Fault("*", "latency", seconds=30, times=None),
@@ -176,52 +175,51 @@ class Walk:
             self.ask_all(phone, partial(wechat.faults.add, fault))
         for operation in ("GetItem", "PutItem", "UpdateItem", "Query", "BatchWriteItem"):
             for code in ("InternalServerError", "ValidationException"):
-                self.ask_all(phone, partial(self.backend.fail, operation, code))
+                self.ask_all(phone, partial(self.deployment.fail, operation, code))
         self.ask_all(phone, self.break_the_code)
         app = wechat.apps[0]
         wechat.put_app(replace(app, ip_whitelist=("198.51.100.7",)))
-        self.ask_all(phone, lambda: self.backend.clear("AccessTokens"))
+        self.ask_all(phone, lambda: self.deployment.clear("AccessTokens"))
 
     def break_the_code(self) -> None:
         """Let our own code meet what it does not expect."""
-        for item in self.backend.items("Sessions"):
-            self.backend.put("Sessions", item | {"sealed": {"S": "x"}})
+        for item in self.deployment.items("Sessions"):
+            self.deployment.put("Sessions", item | {"sealed": {"S": "x"}})
 
     def ask_all(self, phone: Phone, spoil: Callable[[], None]) -> None:
         """Make a request of every kind while something is broken; nothing remembered helps."""
         token, codes = self.token(phone), [self.code(phone) for _ in range(2)]
         tap, info = self.tap(phone), self.info(phone)
         spoil()
-        services.access_tokens.cache_clear()
-        services.access_tokens()._item._sleep = self.clock.shift  # nobody waits here
+        self.deployment.cold_start(sleep=self.clock.shift)
         self.api.login(codes[0])
         self.api.phone(tap.code, token=token)
         self.api.decrypt(token=token, **legacy(tap))
         self.api.decrypt(token=token, cloudID=info.cloud_id)
         self.api.decrypt(code=codes[1], encryptedData=info.encrypted_data, iv=info.iv)
         self.api.session(token, "?verify=true")
-        self.backend.stack.invoke("refresh_access_token", {})
+        self.deployment.stack.invoke("refresh_access_token", {})
         self.api.logout(token, "?all=true")
-        self.backend.heal()
-        self.backend.wechat.faults.clear()
+        self.deployment.heal()
+        self.deployment.wechat.faults.clear()
         self.clock.shift(31)
         self.note_access_tokens()
 
     def note_access_tokens(self) -> None:
-        for token in self.backend.wechat._world.tokens._tokens:
+        for token in self.deployment.wechat.access_tokens:
             self.secrets.note("access_token", token)
 
 
 def test_nothing_written_holds_a_secret_or_personal_data(
     api: Api,
-    backend: Backend,
+    deployment: Deployment,
     written: Written,
     clock: time_machine.Traveller,
 ) -> None:
     secrets = Secrets()
-    walk = Walk(api, backend, secrets, clock)
+    walk = Walk(api, deployment, secrets, clock)
     walk.everything_that_works()
-    dump_of_what_works = repr(backend.dump())
+    dump_of_what_works = repr(deployment.dump())
     walk.everything_that_wechat_refuses()
     walk.everything_that_is_malformed()
     walk.everything_that_breaks()
@@ -252,14 +250,14 @@ def test_nothing_written_holds_a_secret_or_personal_data(
             everything_of(a) for a in api.answers if kind == (a.method, a.path, a.status)
         )
         assert secrets.found_in(told, allowed=ALLOWED.get(kind, frozenset())) == [], kind
-    for dump in (dump_of_what_works, repr(backend.dump())):
+    for dump in (dump_of_what_works, repr(deployment.dump())):
         assert secrets.found_in(dump) == []
 
 
 def test_each_log_line_is_json_of_named_fields(
-    api: Api, backend: Backend, written: Written, clock: time_machine.Traveller
+    api: Api, deployment: Deployment, written: Written, clock: time_machine.Traveller
 ) -> None:
-    walk = Walk(api, backend, Secrets(), clock)
+    walk = Walk(api, deployment, Secrets(), clock)
     walk.everything_that_works()
     walk.everything_that_wechat_refuses()
     names = set()
@@ -297,7 +295,7 @@ def test_the_search_finds_a_secret_in_whatever_spelling(leak: str) -> None:
 
 
 def test_the_search_finds_what_a_careless_line_would_log(
-    api: Api, phone: Phone, written: Written, wechat: SimulatedWeChat, backend: Backend
+    api: Api, phone: Phone, written: Written, wechat: SimulatedWeChat, deployment: Deployment
 ) -> None:
     secrets = Secrets()
     openid = secrets.note("openid", phone.openid)

@@ -7,12 +7,12 @@ from typing import Any, cast
 import pytest
 import time_machine
 
+from infra.cloudformation import read_document
 from local.simulated_wechat import Fault
 from local.stack import TEMPLATE
-from local.template import Application, read_document
+from local.template import Application
 from tests.harness.api import Answer, Api, legacy
-from tests.harness.backend import Backend
-from wechat_auth import aws
+from tests.harness.deployment import Deployment
 
 Call = tuple[str, str, str]
 """Function, action, and the logical id of the table or secret."""
@@ -21,9 +21,9 @@ NOT_OF_THE_CODE = {"logs", "sqs"}
 
 
 @pytest.fixture
-def calls(backend: Backend) -> Iterator[set[Call]]:
+def calls(deployment: Deployment) -> Iterator[set[Call]]:
     """What the functions have asked of AWS; each runs in a thread of its name."""
-    names = logical_ids(backend.stack.application)
+    names = logical_ids(deployment.stack.application)
     seen: set[Call] = set()
 
     def on_call(params: dict[str, Any], event_name: str, **_: object) -> None:
@@ -35,7 +35,8 @@ def calls(backend: Backend) -> Iterator[set[Call]]:
             seen.add((function.removeprefix("function-"), f"{service}:{operation}", name))
 
     hook = cast("Callable[..., None]", on_call)
-    clients = (aws.dynamodb(), aws.secrets_manager())
+    aws = deployment.stack.environment.aws
+    clients = (aws.dynamodb, aws.secrets_manager)
     for client in clients:
         client.meta.events.register("provide-client-params", hook)
     yield seen
@@ -44,32 +45,32 @@ def calls(backend: Backend) -> Iterator[set[Call]]:
 
 
 def test_every_call_is_allowed_and_every_permission_is_used(
-    backend: Backend, calls: set[Call], clock: time_machine.Traveller
+    deployment: Deployment, calls: set[Call], clock: time_machine.Traveller
 ) -> None:
-    api = ColdApi(backend)
+    api = ColdApi(deployment)
     for path in (login, phone_number, open_data, session, schedule, authorizer):
-        path(backend, api, clock)
-    assert calls == allowed(backend.stack.application)
+        path(deployment, api, clock)
+    assert calls == allowed(deployment.stack.application)
 
 
 class ColdApi(Api):
     """Each request meets a new execution environment, since that alone makes every call."""
 
-    def __init__(self, backend: Backend) -> None:
-        super().__init__(backend.stack.url)
-        self._backend = backend
+    def __init__(self, deployment: Deployment) -> None:
+        super().__init__(deployment.stack.url)
+        self._deployment = deployment
 
     def request(self, *args: Any, **kwargs: Any) -> Answer:
-        self._backend.cold_start()
+        self._deployment.cold_start()
         return super().request(*args, **kwargs)
 
 
-def login(backend: Backend, api: Api, _: time_machine.Traveller) -> None:
-    api.logged_in(backend.wechat.phone())
+def login(deployment: Deployment, api: Api, _: time_machine.Traveller) -> None:
+    api.logged_in(deployment.wechat.phone())
 
 
-def phone_number(backend: Backend, api: Api, _: time_machine.Traveller) -> None:
-    person = backend.wechat.phone()
+def phone_number(deployment: Deployment, api: Api, _: time_machine.Traveller) -> None:
+    person = deployment.wechat.phone()
     token = api.logged_in(person)
     code = person.tap_phone_number().code
     assert api.phone(code, token=token).status == 200
@@ -77,41 +78,43 @@ def phone_number(backend: Backend, api: Api, _: time_machine.Traveller) -> None:
     assert api.phone("f" * 64).problem[1] == "phone_code_rejected"
 
 
-def open_data(backend: Backend, api: Api, clock: time_machine.Traveller) -> None:
-    person = backend.wechat.phone()
+def open_data(deployment: Deployment, api: Api, clock: time_machine.Traveller) -> None:
+    person = deployment.wechat.phone()
     token = api.logged_in(person)
     for _ in range(6):  # so that the first session is none of the newest
         clock.shift(1)
         api.logged_in(person)
-    backend.clear("AccessTokens")
+    deployment.clear("AccessTokens")
     assert api.decrypt(token=token, **legacy(person.tap_phone_number())).status == 200
     assert api.decrypt(token=token, encryptedData="A" * 64, iv="A" * 22 + "==").status == 422
     tap = legacy(person.tap_phone_number())
     assert api.decrypt(code=person.login(), **tap).status == 200
 
 
-def session(backend: Backend, api: Api, _: time_machine.Traveller) -> None:
-    person = backend.wechat.phone()
+def session(deployment: Deployment, api: Api, _: time_machine.Traveller) -> None:
+    person = deployment.wechat.phone()
     assert api.logout(api.logged_in(person)).status == 204
     token = api.logged_in(person)
     assert api.session(token, "?verify=true").status == 200
-    backend.wechat.faults.add(Fault(endpoint="resetUserSessionKey", kind="errcode", errcode=40001))
+    deployment.wechat.faults.add(
+        Fault(endpoint="resetUserSessionKey", kind="errcode", errcode=40001)
+    )
     assert api.logout(token, "?all=true").status == 204
-    backend.wechat.faults.clear()
+    deployment.wechat.faults.clear()
 
 
-def schedule(backend: Backend, _: Api, clock: time_machine.Traveller) -> None:
+def schedule(deployment: Deployment, _: Api, clock: time_machine.Traveller) -> None:
     clock.shift(7000)
-    backend.cold_start()
-    outcome = backend.stack.invoke("refresh_access_token", {})
-    assert outcome == {backend.stack.appid: "renewed"}
+    deployment.cold_start()
+    outcome = deployment.stack.invoke("refresh_access_token", {})
+    assert outcome == {deployment.stack.appid: "renewed"}
 
 
-def authorizer(backend: Backend, api: Api, _: time_machine.Traveller) -> None:
-    token = api.logged_in(backend.wechat.phone())
-    backend.cold_start()
+def authorizer(deployment: Deployment, api: Api, _: time_machine.Traveller) -> None:
+    token = api.logged_in(deployment.wechat.phone())
+    deployment.cold_start()
     event = {"headers": {"authorization": f"Bearer {token}"}}
-    assert backend.stack.invoke("authorizer", event)["isAuthorized"] is True
+    assert deployment.stack.invoke("authorizer", event)["isAuthorized"] is True
 
 
 def allowed(application: Application) -> set[Call]:

@@ -1,120 +1,155 @@
 """What init does ahead of the first request, so that no user waits for it at a small processor."""
 
-from collections.abc import Iterator
-from functools import cache
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from threading import Thread
 from threading import enumerate as threads
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import urllib3
 
+from local import embedded_aws
+from local.simulated_wechat import SimulatedWeChat, serve
 from tests.harness.api import Api
-from tests.harness.backend import Backend
-from wechat_auth import aws, services
+from tests.harness.deployment import Deployment
+from wechat_auth.backend import prepare
+from wechat_auth.storage import Aws
+from wechat_auth.wechat import WeChat
+
+Prepare = Callable[..., None]
 
 
 @pytest.fixture
-def started(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+def started(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Prepare:
+    """Start an environment as Lambda does on demand."""
     monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
-    backend.cold_start()
-    yield monkeypatch
-    join()
+
+    def start(**options: Any) -> None:
+        prepare(**options, make_backend=deployment.stack.environment.backend)
+        for thread in threads():
+            if thread.name.startswith("connect"):
+                thread.join()
+
+    return start
 
 
-def join() -> None:
-    """Wait for connections that are being made."""
-    for thread in threads():
-        if thread.name.startswith("connect"):
-            thread.join()
+@contextmanager
+def counted(url: str) -> Iterator[tuple[str, list[socket.socket]]]:
+    """Pass connections on to a server; give the address for them, and those that were made."""
+    there = urlsplit(url)
+
+    def pass_on(one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while data := one.recv(65_536):
+                other.sendall(data)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                one, _ = here.accept()
+                made.append(one)
+                other = socket.create_connection((there.hostname, there.port))
+                for ends in ((one, other), (other, one)):
+                    Thread(target=pass_on, args=ends, daemon=True).start()
+
+    made: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as here:
+        Thread(target=accept, daemon=True).start()
+        yield f"http://127.0.0.1:{here.getsockname()[1]}", made
+        for connection in made:
+            connection.close()
 
 
 def test_after_init_a_login_is_as_quick_as_a_warm_one(
-    backend: Backend, api: Api, started: pytest.MonkeyPatch
+    deployment: Deployment, api: Api, started: Prepare
 ) -> None:
-    services.prepare(calls_wechat=True, needs_app_secrets=True)
-    assert backend.operations == {"GetSecretValue": 2}
-    assert api.logged_in(backend.wechat.phone())
-    assert backend.operations == {"GetSecretValue": 2, "PutItem": 1}
+    started(calls_wechat=True, needs_app_secrets=True)
+    assert deployment.operations == {"GetSecretValue": 2}
+    assert api.logged_in(deployment.wechat.phone())
+    assert deployment.operations == {"GetSecretValue": 2, "PutItem": 1}
 
 
 def test_a_function_that_needs_no_app_secret_does_not_read_it(
-    backend: Backend, started: pytest.MonkeyPatch
+    deployment: Deployment, started: Prepare
 ) -> None:
-    services.prepare()
-    assert backend.operations == {"GetSecretValue": 1}
+    started()
+    assert deployment.operations == {"GetSecretValue": 1}
+
+
+def test_what_a_function_names_is_built(deployment: Deployment, started: Prepare) -> None:
+    built: list[object] = []
+    started(needs=lambda backend: built.append(backend.phone_records))
+    assert built == [deployment.backend.phone_records]
 
 
 def test_the_connection_to_wechat_is_made_at_init_and_used_by_the_first_call(
-    backend: Backend, api: Api, started: pytest.MonkeyPatch
+    deployment: Deployment, api: Api, started: Prepare
 ) -> None:
-    services.prepare(calls_wechat=True)
-    join()
-    pools = services.wechat()._pool.pools
-    [pool] = [pools[key] for key in pools.keys()]  # noqa: SIM118 - it is no dict
-    assert (pool.num_connections, pool.num_requests) == (1, 1)
-    assert api.logged_in(backend.wechat.phone())
-    assert pool.num_requests == 2
+    pool = urllib3.PoolManager()
+    deployment.cold_start(wechat=WeChat([deployment.stack.wechat_url], pool))
+    started(calls_wechat=True)
+    connections = pool.connection_from_url(deployment.stack.wechat_url)
+    assert (connections.num_connections, connections.num_requests) == (1, 1)
+    assert api.logged_in(deployment.wechat.phone())
+    assert (connections.num_connections, connections.num_requests) == (1, 2)
 
 
-def test_so_is_the_one_to_dynamodb(backend: Backend, api: Api, started: pytest.MonkeyPatch) -> None:
-    started.setattr(aws, "dynamodb", cache(lambda: aws._client("dynamodb")))
-    services.prepare()
-    join()
-    pools = aws.dynamodb()._endpoint.http_session._manager.pools  # type: ignore[attr-defined]
-    [pool] = [pools[key] for key in pools.keys()]  # noqa: SIM118 - it is no dict
-    assert (pool.num_connections, pool.num_requests) == (1, 1)
-    assert api.logged_in(backend.wechat.phone())
-    assert (pool.num_connections, pool.num_requests) == (1, 2)
+def test_the_connection_to_dynamodb_that_is_made_at_init_is_used_by_the_first_call() -> None:
+    # The embedded AWS closes every connection after one answer; this server keeps them.
+    with serve(SimulatedWeChat([])) as server, counted(server.url) as (url, connections):
+        aws = Aws(embedded_aws.create_client(url))
+        aws.connect_to_dynamodb()
+        assert len(connections) == 1
+        assert aws.table("Things").get({"id": "u"}) is None
+        assert len(connections) == 1
 
 
+@pytest.mark.parametrize("start", ["snap-start", None])
 def test_a_snapshot_holds_no_secret_and_no_connection(
-    backend: Backend, started: pytest.MonkeyPatch
+    deployment: Deployment, started: Prepare, monkeypatch: pytest.MonkeyPatch, start: str | None
 ) -> None:
-    started.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start")
+    """And nothing is done if Lambda does not say that it starts an environment."""
+    if start:
+        monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", start)
+    else:
+        monkeypatch.delenv("AWS_LAMBDA_INITIALIZATION_TYPE")
     before = len(threads())
-    services.prepare(calls_wechat=True, needs_app_secrets=True)
-    assert backend.operations == {}
+    started(calls_wechat=True, needs_app_secrets=True)
+    assert deployment.operations == {}
     assert len(threads()) == before
 
 
-def test_where_lambda_does_not_start_it_nothing_is_done(
-    backend: Backend, started: pytest.MonkeyPatch
-) -> None:
-    started.delenv("AWS_LAMBDA_INITIALIZATION_TYPE")
-    services.prepare(calls_wechat=True, needs_app_secrets=True)
-    assert backend.operations == {}
-
-
 def test_what_fails_at_init_is_told_by_the_first_request(
-    backend: Backend, api: Api, started: pytest.MonkeyPatch
+    deployment: Deployment, api: Api, started: Prepare
 ) -> None:
-    backend.fail("GetSecretValue", "AccessDeniedException")
-    services.prepare(calls_wechat=True, needs_app_secrets=True)
-    assert api.login(backend.wechat.phone().login()).problem[1] == "misconfigured"
-    backend.heal()
-    assert api.logged_in(backend.wechat.phone())
+    deployment.fail("GetSecretValue", "AccessDeniedException")
+    started(calls_wechat=True, needs_app_secrets=True)
+    assert api.login(deployment.wechat.phone().login()).problem[1] == "misconfigured"
+    deployment.heal()
+    assert api.logged_in(deployment.wechat.phone())
 
 
 def test_a_wrong_setting_is_no_init_failure(
-    backend: Backend, api: Api, started: pytest.MonkeyPatch
+    deployment: Deployment, api: Api, started: Prepare
 ) -> None:
-    backend.configure(SESSION_DAYS="seven")
-    services.prepare(calls_wechat=True, needs_app_secrets=True)
-    assert api.login(backend.wechat.phone().login()).problem[1] == "misconfigured"
+    deployment.configure(SESSION_DAYS="seven")
+    started(calls_wechat=True, needs_app_secrets=True)
+    assert api.login(deployment.wechat.phone().login()).problem[1] == "misconfigured"
 
 
-def test_a_dynamodb_out_of_reach_is_no_init_failure(
-    backend: Backend, started: pytest.MonkeyPatch
-) -> None:
-    started.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9")
-    started.setattr(aws, "dynamodb", cache(lambda: aws._client("dynamodb")))
-    aws.connect_to_dynamodb()
-    services.prepare()
-    assert backend.operations == {"GetSecretValue": 1}
+def test_an_aws_out_of_reach_is_no_init_failure(deployment: Deployment, started: Prepare) -> None:
+    deployment.cold_start(aws=Aws(embedded_aws.create_client("http://127.0.0.1:9")))
+    deployment.backend.aws.connect_to_dynamodb()
+    started()
+    assert deployment.operations == {}
 
 
 def test_a_wechat_out_of_reach_is_no_init_failure(
-    backend: Backend, api: Api, started: pytest.MonkeyPatch
+    deployment: Deployment, api: Api, started: Prepare
 ) -> None:
-    backend.configure(WECHAT_BASE_URLS="http://127.0.0.1:9")
-    services.prepare(calls_wechat=True, needs_app_secrets=True)
-    join()
-    assert api.login(backend.wechat.phone().login()).problem[1] == "wechat_unavailable"
+    deployment.configure(WECHAT_BASE_URLS="http://127.0.0.1:9")
+    started(calls_wechat=True, needs_app_secrets=True)
+    assert api.login(deployment.wechat.phone().login()).problem[1] == "wechat_unavailable"

@@ -6,16 +6,18 @@ import json
 import logging
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, wraps
+from typing import TypeVar
 from urllib.parse import quote
 
 import pytest
 
-from wechat_auth import http, invocation
-from wechat_auth.errors import AuthError
+from wechat_auth import invocation
+
+T = TypeVar("T")
 
 ALLOWED: dict[tuple[str, str, int], frozenset[str]] = {
     ("POST", "/login", 200): frozenset({"session token", "secret of a session token"}),
@@ -92,6 +94,12 @@ class Written:
         self._output += captured.out + captured.err
         return self._output
 
+    def forget(self) -> None:
+        """Start again with nothing."""
+        self._output = ""
+        self.records.clear()
+        self.exceptions.clear()
+
 
 class _Records(logging.Handler):
     def __init__(self, written: Written) -> None:
@@ -109,23 +117,34 @@ class _Stdout(io.TextIOBase):
         return sys.stdout.write(text)
 
 
+_raised: list[list[str]] = []
+"""Where what the functions raise goes at the moment."""
+
+
+def noting(handle: Callable[..., T]) -> Callable[..., T]:
+    """Note what a function raises, for `all_that_is_written`."""
+
+    @wraps(handle)
+    def noted(*arguments: object) -> T:
+        try:
+            return handle(*arguments)
+        except Exception as error:
+            text = "".join(traceback.format_exception(error))
+            for exceptions in _raised:
+                exceptions.append(f"{text} {error!r} {error.args!r}")
+            raise
+
+    return noted
+
+
 @contextmanager
-def all_that_is_written(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Written]:
+def all_that_is_written(capsys: pytest.CaptureFixture[str]) -> Iterator[Written]:
     """Catch stdout and stderr, every logger's records from INFO on, and every exception."""
     written = Written(capsys)
-    translate = http._as_auth_error
-
-    def noting(error: Exception, request_id: str) -> AuthError:
-        text = "".join(traceback.format_exception(error))
-        written.exceptions.append(f"{text} {error!r} {error.args!r}")
-        return translate(error, request_id)
-
-    monkeypatch.setattr(http, "_as_auth_error", noting)
-    (handler,) = invocation.logger.handlers
+    handler = invocation.logger.registered_handler
     assert isinstance(handler, logging.StreamHandler)
-    monkeypatch.setattr(handler, "stream", _Stdout())
+    before = handler.setStream(_Stdout())
+    _raised.append(written.exceptions)
     records, root = _Records(written), logging.getLogger()
     level = root.level
     root.addHandler(records)
@@ -133,3 +152,5 @@ def all_that_is_written(
     yield written
     root.setLevel(level)
     root.removeHandler(records)
+    _raised.remove(written.exceptions)
+    handler.setStream(before or sys.stdout)

@@ -11,8 +11,8 @@ from unittest import mock
 from samtranslator.translator.arn_generator import ArnGenerator
 from samtranslator.translator.transform import transform as translate
 
+from infra.cloudformation import read_document
 from infra.release import values
-from local.template import read_document
 
 ROOT = Path(__file__).parents[2]
 TEMPLATES = {

@@ -7,56 +7,49 @@ import pytest
 import time_machine
 
 from local.simulated_wechat import App, Call, Fault, SimulatedWeChat
-from tests.harness.backend import Asked, Backend
-from wechat_auth import aws, services
-from wechat_auth.access_token import FORCED_PER_DAY, AccessTokens
-from wechat_auth.access_token_item import LEASE
+from tests.harness.deployment import Asked, Deployment
 from wechat_auth.errors import (
     MISCONFIGURED,
     STORAGE_UNAVAILABLE,
     WECHAT_UNAVAILABLE,
     AuthError,
-    WeChatError,
 )
 from wechat_auth.settings import TokenMode
+from wechat_auth.tokens.access_tokens import FORCED_PER_DAY, AccessTokens
+from wechat_auth.tokens.sources import app_secret_source
+from wechat_auth.tokens.table import LEASE_SECONDS, TokenTable
 
 Worker = Callable[..., AccessTokens]
 
 
 @pytest.fixture
-def worker(backend: Backend, clock: time_machine.Traveller) -> Worker:
-    """Make workers, each with a memory of its own; where one would sleep the clock moves."""
+def worker(deployment: Deployment, clock: time_machine.Traveller) -> Worker:
+    """Make workers, each with a memory of its own; when one would sleep, the clock moves."""
 
     def make(
         mode: TokenMode = "stable", sleep: Callable[[float], None] | None = None
     ) -> AccessTokens:
+        backend = deployment.backend
         return AccessTokens(
-            aws.dynamodb,
-            backend.table("AccessTokens"),
-            services.secret_store(),
-            services.wechat(),
-            mode=mode,
+            token_table(deployment),
+            app_secret_source(mode, backend.wechat, backend.secrets),
+            backend.secrets,
             sleep=sleep or clock.shift,
         )
 
     return make
 
 
+def token_table(deployment: Deployment) -> TokenTable:
+    """Return the table as a worker of its own sees it."""
+    backend = deployment.backend
+    table = backend.aws.table(backend.settings.access_tokens_table)
+    return TokenTable(table, backend.secrets, clock=time.time)
+
+
 @pytest.fixture
-def appid(backend: Backend) -> str:
-    return backend.stack.appid
-
-
-def accepted(wechat: SimulatedWeChat, token: str) -> bool:
-    """Tell whether WeChat takes a token now."""
-    phone = wechat.phone()
-    try:
-        services.wechat().phone_number(token, phone.tap_phone_number().code)
-    except WeChatError as error:
-        if error.errcode in {40001, 40014, 42001}:
-            return False
-        raise
-    return True
+def appid(deployment: Deployment) -> str:
+    return deployment.stack.appid
 
 
 class TestMemoryThenTableThenWeChat:
@@ -64,49 +57,49 @@ class TestMemoryThenTableThenWeChat:
         self, worker: Worker, appid: str, asked: Asked, wechat: SimulatedWeChat
     ) -> None:
         first = worker().get(appid)
-        assert accepted(wechat, first)
+        assert wechat.accepts(first)
         assert [worker().get(appid) for _ in range(3)] == [first] * 3
         assert asked("getStableAccessToken") == 1
 
     def test_what_is_in_memory_costs_no_read(
-        self, worker: Worker, appid: str, backend: Backend, clock: time_machine.Traveller
+        self, worker: Worker, appid: str, deployment: Deployment, clock: time_machine.Traveller
     ) -> None:
         tokens = worker()
         token = tokens.get(appid)
-        backend.operations.clear()
+        deployment.operations.clear()
         clock.shift(7200 - 180 - 5)
         assert tokens.get(appid) == token
-        assert backend.operations == {}
+        assert deployment.operations == {}
 
     def test_a_read_from_the_table_is_one_read(
-        self, worker: Worker, appid: str, backend: Backend
+        self, worker: Worker, appid: str, deployment: Deployment
     ) -> None:
         worker().get(appid)
-        backend.operations.clear()
+        deployment.operations.clear()
         worker().get(appid)
-        assert backend.operations == {"GetItem": 1}
+        assert deployment.operations == {"GetItem": 1}
 
     def test_the_table_holds_the_token_sealed_and_bound_to_its_app(
-        self, worker: Worker, appid: str, backend: Backend
+        self, worker: Worker, appid: str, deployment: Deployment
     ) -> None:
         token = worker().get(appid)
-        (item,) = backend.items("AccessTokens")
+        (item,) = deployment.items("AccessTokens")
         assert token not in repr(item)
         assert set(item) == {
             "appid", "version", "lease_until", "expires_at",
             "sealed", "token_expires_at", "life", "renew_from",
         }  # fmt: skip
         other = App("wxfedcba9876543210", "0" * 32)
-        backend.serve_apps(*backend.wechat.apps[:1], other)
-        backend.put("AccessTokens", item | {"appid": {"S": other.appid}})
+        deployment.serve_apps(*deployment.wechat.apps[:1], other)
+        deployment.put("AccessTokens", item | {"appid": {"S": other.appid}})
         assert worker().get(other.appid) != token
 
     def test_the_item_outlives_its_token_by_two_days_for_what_it_counts(
-        self, worker: Worker, appid: str, backend: Backend
+        self, worker: Worker, appid: str, deployment: Deployment
     ) -> None:
         began = time.time()
         worker().get(appid)
-        (item,) = backend.items("AccessTokens")
+        (item,) = deployment.items("AccessTokens")
         assert float(item["token_expires_at"]["N"]) == pytest.approx(began + 7200, abs=2)
         assert int(item["expires_at"]["N"]) == pytest.approx(began + 7200 + 2 * 86_400, abs=2)
 
@@ -117,16 +110,16 @@ class TestMemoryThenTableThenWeChat:
         clock.shift(7200)
         renewed = worker().get(appid)
         assert renewed != dead
-        assert accepted(wechat, renewed)
+        assert wechat.accepts(renewed)
 
     def test_several_apps_do_not_touch_each_other(
-        self, worker: Worker, backend: Backend, appid: str, asked: Asked
+        self, worker: Worker, deployment: Deployment, appid: str, asked: Asked
     ) -> None:
         other = App("wxfedcba9876543210", "0" * 32)
-        backend.serve_apps(*backend.wechat.apps[:1], other)
+        deployment.serve_apps(*deployment.wechat.apps[:1], other)
         tokens = worker()
         ours, theirs = tokens.get(appid), tokens.get(other.appid)
-        backend.wechat.revoke_access_token(other.appid)
+        deployment.wechat.revoke_access_token(other.appid)
         assert tokens.get(other.appid, rejected=theirs) != theirs
         assert tokens.get(appid) == ours
         assert asked("getStableAccessToken") == 3
@@ -147,8 +140,8 @@ class TestRenewal:
         clock.shift(7200 - 115)  # each worker looks at a moment of its own, 120 s before at latest
         new = renewer.get(appid)
         assert new != old
-        assert accepted(wechat, old)
-        assert accepted(wechat, new)
+        assert wechat.accepts(old)
+        assert wechat.accepts(new)
         assert other.get(appid) == new
         assert asked("getStableAccessToken") == 2
 
@@ -165,12 +158,12 @@ class TestRenewal:
         worker: Worker,
         appid: str,
         clock: time_machine.Traveller,
-        backend: Backend,
+        deployment: Deployment,
         asked: Asked,
     ) -> None:
         old = worker().get(appid)
         clock.shift(7200 - 100)
-        lease(backend, until=time.time() + LEASE)
+        lease(deployment, until=time.time() + LEASE_SECONDS)
         assert worker(sleep=never).get(appid) == old
         assert asked("getStableAccessToken") == 1
 
@@ -179,12 +172,12 @@ class TestRenewal:
         worker: Worker,
         appid: str,
         clock: time_machine.Traveller,
-        backend: Backend,
+        deployment: Deployment,
         asked: Asked,
     ) -> None:
         token = worker().get(appid)
         clock.shift(7200 - 400)
-        backend.clear("AccessTokens")
+        deployment.clear("AccessTokens")
         assert worker().get(appid) == token  # as WeChat hands it out, with 400 s to live
         clock.shift(275)  # 180 s of 300 are 120 s of the 200 that are half its life
         assert worker().get(appid) == token
@@ -237,13 +230,13 @@ class TestRenewal:
 
     def test_the_schedule_renews_only_inside_the_window(
         self,
-        backend: Backend,
+        deployment: Deployment,
         appid: str,
         clock: time_machine.Traveller,
         asked: Asked,
     ) -> None:
         def outcome() -> str:
-            answer: dict[str, str] = backend.stack.invoke("refresh_access_token", {})
+            answer: dict[str, str] = deployment.stack.invoke("refresh_access_token", {})
             return answer[appid]
 
         assert outcome() == "renewed"
@@ -256,28 +249,28 @@ class TestRenewal:
         assert asked("getStableAccessToken") == 2
 
     def test_the_schedule_leaves_a_renewal_to_whoever_holds_the_lease(
-        self, worker: Worker, appid: str, clock: time_machine.Traveller, backend: Backend
+        self, worker: Worker, appid: str, clock: time_machine.Traveller, deployment: Deployment
     ) -> None:
         worker().get(appid)
         clock.shift(7200 - 100)
-        lease(backend, until=time.time() + LEASE)
+        lease(deployment, until=time.time() + LEASE_SECONDS)
         assert worker().renew(appid) is False
 
     def test_the_schedule_tells_what_it_met_and_goes_on_with_the_next_app(
-        self, backend: Backend, appid: str
+        self, deployment: Deployment, appid: str
     ) -> None:
         other = App("wxfedcba9876543210", "0" * 32, ip_whitelist=("198.51.100.7",))
-        backend.serve_apps(other, *backend.wechat.apps[:1])
-        answer = backend.stack.invoke("refresh_access_token", {})
+        deployment.serve_apps(other, *deployment.wechat.apps[:1])
+        answer = deployment.stack.invoke("refresh_access_token", {})
         assert answer == {other.appid: "misconfigured", appid: "renewed"}
-        backend.fail("GetItem")
-        answer = backend.stack.invoke("refresh_access_token", {})
+        deployment.fail("GetItem")
+        answer = deployment.stack.invoke("refresh_access_token", {})
         assert answer == {other.appid: "storage_unavailable", appid: "storage_unavailable"}
 
 
 class TestLease:
     def test_a_worker_without_a_token_waits_for_the_one_who_renews(
-        self, worker: Worker, appid: str, backend: Backend, asked: Asked
+        self, worker: Worker, appid: str, deployment: Deployment, asked: Asked
     ) -> None:
         renewer = worker()
         slept: list[float] = []
@@ -285,10 +278,10 @@ class TestLease:
         def meanwhile(seconds: float) -> None:
             slept.append(seconds)
             if len(slept) == 3:
-                lease(backend, until=0)
+                lease(deployment, until=0)
                 renewer.get(appid)
 
-        lease(backend, until=time.time() + LEASE)
+        lease(deployment, until=time.time() + LEASE_SECONDS)
         token = worker(sleep=meanwhile).get(appid)
         assert token == renewer.get(appid)
         assert len(slept) == 3
@@ -296,9 +289,9 @@ class TestLease:
         assert asked("getStableAccessToken") == 1
 
     def test_waiting_ends_after_eight_seconds(
-        self, worker: Worker, appid: str, backend: Backend, asked: Asked
+        self, worker: Worker, appid: str, deployment: Deployment, asked: Asked
     ) -> None:
-        lease(backend, until=time.time() + LEASE)
+        lease(deployment, until=time.time() + LEASE_SECONDS)
         began = time.time()
         with pytest.raises(AuthError) as caught:
             worker().get(appid)
@@ -311,12 +304,12 @@ class TestLease:
         self,
         worker: Worker,
         appid: str,
-        backend: Backend,
+        deployment: Deployment,
         clock: time_machine.Traveller,
         asked: Asked,
     ) -> None:
-        lease(backend, until=time.time() + LEASE)
-        clock.shift(LEASE - 4)
+        lease(deployment, until=time.time() + LEASE_SECONDS)
+        clock.shift(LEASE_SECONDS - 4)
         began = time.time()
         assert worker().get(appid)
         assert 3 < time.time() - began < 5
@@ -338,23 +331,29 @@ class TestLease:
             """Run while the answer is on its way to the one that is frozen."""
             if not newer:
                 wechat.on_call = None
-                clock.shift(LEASE + 1)
+                clock.shift(LEASE_SECONDS + 1)
                 newer.append(other.get(appid))
 
         wechat.on_call = freeze
         assert frozen.get(appid) == newer[0]
         assert worker(mode).get(appid) == newer[0]
-        assert accepted(wechat, newer[0])
+        assert wechat.accepts(newer[0])
 
-    def test_a_lease_is_taken_by_one_though_both_read_the_same_item(
-        self, worker: Worker, appid: str, asked: Asked
+    def test_a_lease_is_taken_by_one_though_both_read_the_same_row(
+        self, deployment: Deployment, appid: str
     ) -> None:
-        first, second = worker(), worker()
-        item = first._item.read(appid)
-        assert first._item.take_lease(appid, item)
-        assert second._item.take_lease(appid, second._item.read(appid)) is None
-        assert second._item.take_lease(appid, item) is None
-        assert second._renew(appid, item, None) == ""
+        first, second = token_table(deployment), token_table(deployment)
+        row = first.read(appid)
+        assert first.take_lease(appid, row)
+        assert second.take_lease(appid, second.read(appid)) is None
+        assert second.take_lease(appid, row) is None
+
+    def test_the_schedule_renews_nothing_while_another_worker_holds_the_lease(
+        self, worker: Worker, deployment: Deployment, appid: str, asked: Asked
+    ) -> None:
+        table = token_table(deployment)
+        assert table.take_lease(appid, table.read(appid))
+        assert worker().renew(appid) is False
         assert asked("getStableAccessToken") == 0
 
 
@@ -388,16 +387,16 @@ class TestFailure:
         self,
         worker: Worker,
         appid: str,
-        backend: Backend,
+        deployment: Deployment,
         asked: Asked,
         errcode: int,
         problem: object,
     ) -> None:
         def meanwhile(_: float) -> None:
             failed = {"failed_version": {"N": "1"}, "failed_errcode": {"N": str(errcode)}}
-            lease(backend, until=time.time() + 1, **failed)
+            lease(deployment, until=time.time() + 1, **failed)
 
-        lease(backend, until=time.time() + LEASE)
+        lease(deployment, until=time.time() + LEASE_SECONDS)
         with pytest.raises(AuthError) as caught:
             worker(sleep=meanwhile).get(appid)
         assert caught.value.problem is problem
@@ -407,19 +406,19 @@ class TestFailure:
         self,
         worker: Worker,
         appid: str,
-        backend: Backend,
+        deployment: Deployment,
         clock: time_machine.Traveller,
         wechat: SimulatedWeChat,
     ) -> None:
-        right = backend.secret("AppSecrets")
-        backend.put_secret("AppSecrets", {appid: "f" * 32})
+        right = deployment.secret("AppSecrets")
+        deployment.put_secret("AppSecrets", {appid: "f" * 32})
         tokens = worker()
         with pytest.raises(AuthError) as caught:
             tokens.get(appid)
         assert caught.value.problem is MISCONFIGURED
-        backend.put_secret("AppSecrets", right)
+        deployment.put_secret("AppSecrets", right)
         clock.shift(61)
-        assert accepted(wechat, tokens.get(appid))
+        assert wechat.accepts(tokens.get(appid))
 
     @pytest.mark.parametrize(
         ("stored", "remedy"),
@@ -430,9 +429,9 @@ class TestFailure:
         ],
     )
     def test_an_app_secret_that_was_never_stored_is_the_operators_to_store(
-        self, worker: Worker, appid: str, backend: Backend, stored: object, remedy: str
+        self, worker: Worker, appid: str, deployment: Deployment, stored: object, remedy: str
     ) -> None:
-        backend.put_secret("AppSecrets", stored)
+        deployment.put_secret("AppSecrets", stored)
         for _ in range(2):
             with pytest.raises(AuthError) as caught:
                 worker().get(appid)
@@ -440,14 +439,14 @@ class TestFailure:
             assert (caught.value.remedy or "").startswith(remedy)
 
     def test_secrets_manager_being_down_gives_the_lease_back(
-        self, worker: Worker, appid: str, backend: Backend
+        self, worker: Worker, appid: str, deployment: Deployment
     ) -> None:
-        services.secret_store().key_ring()
-        backend.fail("GetSecretValue")
+        deployment.backend.secrets.key_ring()
+        deployment.fail("GetSecretValue")
         with pytest.raises(AuthError) as caught:
             worker().get(appid)
         assert caught.value.problem is STORAGE_UNAVAILABLE
-        backend.heal()
+        deployment.heal()
         began = time.time()
         assert worker().get(appid)
         assert time.time() - began < 2
@@ -455,16 +454,16 @@ class TestFailure:
 
 class TestStorageDown:
     def test_a_living_token_in_memory_is_used_on(
-        self, worker: Worker, appid: str, backend: Backend, clock: time_machine.Traveller
+        self, worker: Worker, appid: str, deployment: Deployment, clock: time_machine.Traveller
     ) -> None:
         tokens = worker()
         token = tokens.get(appid)
-        backend.fail("GetItem")
+        deployment.fail("GetItem")
         clock.shift(7200 - 100)
         assert tokens.get(appid) == token
-        backend.operations.clear()
+        deployment.operations.clear()
         assert tokens.get(appid) == token
-        assert backend.operations == {}  # it looks again only some seconds later
+        assert deployment.operations == {}  # it looks again only some seconds later
 
     @pytest.mark.parametrize("code", ["InternalServerError", "ThrottlingException"])
     @pytest.mark.parametrize("operation", ["GetItem", "UpdateItem"])
@@ -472,12 +471,12 @@ class TestStorageDown:
         self,
         worker: Worker,
         appid: str,
-        backend: Backend,
+        deployment: Deployment,
         asked: Asked,
         operation: str,
         code: str,
     ) -> None:
-        backend.fail(operation, code)
+        deployment.fail(operation, code)
         began = time.time()
         with pytest.raises(AuthError) as caught:
             worker().get(appid)
@@ -486,64 +485,64 @@ class TestStorageDown:
         assert asked("getStableAccessToken") == 0
 
     def test_a_throttled_table_is_asked_again(
-        self, worker: Worker, appid: str, backend: Backend, asked: Asked
+        self, worker: Worker, appid: str, deployment: Deployment, asked: Asked
     ) -> None:
         token = worker().get(appid)
-        backend.fail("GetItem", "ThrottlingException", times=6)
+        deployment.fail("GetItem", "ThrottlingException", times=6)
         assert worker().get(appid) == token
         assert asked("getStableAccessToken") == 1
 
     def test_a_dead_token_in_memory_is_no_help(
-        self, worker: Worker, appid: str, backend: Backend, clock: time_machine.Traveller
+        self, worker: Worker, appid: str, deployment: Deployment, clock: time_machine.Traveller
     ) -> None:
         tokens = worker()
         tokens.get(appid)
-        backend.fail("GetItem")
+        deployment.fail("GetItem")
         clock.shift(7200)
         with pytest.raises(AuthError) as caught:
             tokens.get(appid)
         assert caught.value.problem is STORAGE_UNAVAILABLE
 
     def test_a_rejected_token_in_memory_is_no_help(
-        self, worker: Worker, appid: str, backend: Backend
+        self, worker: Worker, appid: str, deployment: Deployment
     ) -> None:
         tokens = worker()
         token = tokens.get(appid)
-        backend.fail("GetItem")
+        deployment.fail("GetItem")
         with pytest.raises(AuthError) as caught:
             tokens.get(appid, rejected=token)
         assert caught.value.problem is STORAGE_UNAVAILABLE
 
     def test_a_token_that_cannot_be_written_still_serves(
-        self, worker: Worker, appid: str, backend: Backend, wechat: SimulatedWeChat
+        self, worker: Worker, appid: str, deployment: Deployment, wechat: SimulatedWeChat
     ) -> None:
-        wechat.on_call = lambda _: backend.fail("UpdateItem")
+        wechat.on_call = lambda _: deployment.fail("UpdateItem")
         token = worker().get(appid)
-        assert accepted(wechat, token)
-        assert "sealed" not in backend.items("AccessTokens")[0]
+        assert wechat.accepts(token)
+        assert "sealed" not in deployment.items("AccessTokens")[0]
 
     def test_a_lease_that_cannot_be_given_back_runs_out(
         self,
         worker: Worker,
         appid: str,
-        backend: Backend,
+        deployment: Deployment,
         wechat: SimulatedWeChat,
         clock: time_machine.Traveller,
     ) -> None:
-        wechat.on_call = lambda _: backend.fail("UpdateItem")
+        wechat.on_call = lambda _: deployment.fail("UpdateItem")
         wechat.faults.add(Fault("getStableAccessToken", "status"))
         with pytest.raises(AuthError) as caught:
             worker().get(appid)
         assert caught.value.problem is WECHAT_UNAVAILABLE
         wechat.on_call = None
-        backend.heal()
-        clock.shift(LEASE)
-        assert accepted(wechat, worker().get(appid))
+        deployment.heal()
+        clock.shift(LEASE_SECONDS)
+        assert wechat.accepts(worker().get(appid))
 
     def test_a_role_that_lacks_a_permission_is_the_operators_fault(
-        self, worker: Worker, appid: str, backend: Backend
+        self, worker: Worker, appid: str, deployment: Deployment
     ) -> None:
-        backend.fail("GetItem", "AccessDeniedException")
+        deployment.fail("GetItem", "AccessDeniedException")
         with pytest.raises(AuthError) as caught:
             worker().get(appid)
         assert caught.value.problem is MISCONFIGURED
@@ -564,8 +563,8 @@ class TestRejected:
         old = tokens.get(appid)
         wechat.revoke_access_token(appid, errcode=errcode)
         new = tokens.get(appid, rejected=old)
-        assert not accepted(wechat, old)
-        assert accepted(wechat, new)
+        assert not wechat.accepts(old)
+        assert wechat.accepts(new)
         assert asked("getStableAccessToken") == 2
 
     def test_a_token_that_another_worker_renewed_already_is_read_and_not_renewed(
@@ -586,7 +585,7 @@ class TestRejected:
         appid: str,
         wechat: SimulatedWeChat,
         asked: Asked,
-        backend: Backend,
+        deployment: Deployment,
         clock: time_machine.Traveller,
     ) -> None:
         tokens = worker()
@@ -594,9 +593,9 @@ class TestRejected:
         clock.shift(20)
         wechat.revoke_access_token(appid, sticky=True)
         new = tokens.get(appid, rejected=old)
-        assert accepted(wechat, new)
+        assert wechat.accepts(new)
         assert asked("getStableAccessToken") == 3
-        (item,) = backend.items("AccessTokens")
+        (item,) = deployment.items("AccessTokens")
         assert item["forced_count"] == {"N": "1"}
         assert item["forced_day"] == {"S": time.strftime("%Y-%m-%d", time.gmtime())}
         assert float(item["forced_at"]["N"]) == pytest.approx(time.time(), abs=2)
@@ -607,7 +606,7 @@ class TestRejected:
         tokens = worker()
         old = tokens.get(appid)
         wechat.revoke_access_token(appid, sticky=True)
-        assert accepted(wechat, tokens.get(appid, rejected=old))
+        assert wechat.accepts(tokens.get(appid, rejected=old))
         assert asked("getStableAccessToken") == 2
 
     def test_two_forced_refreshes_are_thirty_seconds_apart(
@@ -632,7 +631,7 @@ class TestRejected:
         assert (caught.value.remedy or "").startswith("WeChat refuses the access_token just after")
         assert asked("getStableAccessToken") == before + 1
         clock.shift(11)
-        assert accepted(wechat, worker().get(appid, rejected=second))
+        assert wechat.accepts(worker().get(appid, rejected=second))
 
     def test_the_twenty_first_forced_refresh_waits_for_wechats_next_day(
         self,
@@ -656,14 +655,14 @@ class TestRejected:
         assert asked("getStableAccessToken") == 1 + 2 * FORCED_PER_DAY + 1
         clock.shift(4 * 3600)  # from 20:10 in Beijing past its midnight
         wechat.revoke_access_token(appid, sticky=True)
-        assert accepted(wechat, worker().get(appid))
+        assert wechat.accepts(worker().get(appid))
 
     def test_a_forced_refresh_that_fails_is_counted_all_the_same(
         self,
         worker: Worker,
         appid: str,
         wechat: SimulatedWeChat,
-        backend: Backend,
+        deployment: Deployment,
         clock: time_machine.Traveller,
     ) -> None:
         tokens = worker()
@@ -682,21 +681,22 @@ class TestRejected:
         wechat.on_call = None
         assert caught.value.problem is WECHAT_UNAVAILABLE
         assert answered == [0, None]
-        (item,) = backend.items("AccessTokens")
+        (item,) = deployment.items("AccessTokens")
         assert item["forced_count"] == {"N": "1"}
         wechat.faults.clear()
-        assert accepted(wechat, tokens.get(appid, rejected=old))
+        assert wechat.accepts(tokens.get(appid, rejected=old))
 
     def test_where_another_server_forced_just_before_wechat_ignores_ours_and_the_operator_is_told(
         self,
         worker: Worker,
         appid: str,
         wechat: SimulatedWeChat,
+        deployment: Deployment,
         clock: time_machine.Traveller,
         asked: Asked,
     ) -> None:
         secret = wechat.apps[0].secret
-        forced = services.wechat().stable_access_token(appid, secret, force=True).token
+        forced = deployment.backend.wechat.stable_access_token(appid, secret, force=True).token
         tokens = worker()
         assert tokens.get(appid) == forced
         clock.shift(20)
@@ -712,7 +712,7 @@ class TestRejected:
         worker: Worker,
         appid: str,
         wechat: SimulatedWeChat,
-        backend: Backend,
+        deployment: Deployment,
         clock: time_machine.Traveller,
     ) -> None:
         tokens = worker()
@@ -722,13 +722,13 @@ class TestRejected:
 
         def freeze(_: Call) -> None:
             wechat.on_call = None
-            lease(backend, until=time.time() + LEASE, lease_owner={"S": "somebody else"})
+            lease(deployment, until=time.time() + LEASE_SECONDS, lease_owner={"S": "another"})
 
         wechat.on_call = freeze
         with pytest.raises(AuthError) as caught:
             tokens.get(appid, rejected=old)
         assert caught.value.problem is WECHAT_UNAVAILABLE
-        assert "forced_count" not in backend.items("AccessTokens")[0]
+        assert "forced_count" not in deployment.items("AccessTokens")[0]
 
 
 class TestClassicMode:
@@ -737,18 +737,23 @@ class TestClassicMode:
     ) -> None:
         token = worker("classic").get(appid)
         assert worker("classic").get(appid) == token
-        assert accepted(wechat, token)
+        assert wechat.accepts(token)
         assert (asked("getAccessToken"), asked("getStableAccessToken")) == (1, 0)
 
     def test_to_replace_a_rejected_token_counts_as_forced(
-        self, worker: Worker, appid: str, asked: Asked, wechat: SimulatedWeChat, backend: Backend
+        self,
+        worker: Worker,
+        appid: str,
+        asked: Asked,
+        wechat: SimulatedWeChat,
+        deployment: Deployment,
     ) -> None:
         tokens = worker("classic")
         old = tokens.get(appid)
         wechat.revoke_access_token(appid, sticky=True)
-        assert accepted(wechat, tokens.get(appid, rejected=old))
+        assert wechat.accepts(tokens.get(appid, rejected=old))
         assert asked("getAccessToken") == 2
-        assert backend.items("AccessTokens")[0]["forced_count"] == {"N": "1"}
+        assert deployment.items("AccessTokens")[0]["forced_count"] == {"N": "1"}
 
     def test_inside_the_window_old_and_new_both_work(
         self, worker: Worker, appid: str, clock: time_machine.Traveller, wechat: SimulatedWeChat
@@ -758,69 +763,74 @@ class TestClassicMode:
         clock.shift(7200 - 115)
         new = tokens.get(appid)
         assert new != old
-        assert accepted(wechat, old)
-        assert accepted(wechat, new)
+        assert wechat.accepts(old)
+        assert wechat.accepts(new)
 
-    def test_the_setting_chooses_it(self, backend: Backend, appid: str, asked: Asked) -> None:
-        backend.configure(ACCESS_TOKEN_MODE="classic")
-        assert services.access_tokens().get(appid)
+    def test_the_setting_chooses_it(self, deployment: Deployment, appid: str, asked: Asked) -> None:
+        deployment.configure(ACCESS_TOKEN_MODE="classic")
+        assert deployment.backend.access_tokens.get(appid)
         assert asked("getAccessToken") == 1
 
 
 class TestKeyRing:
     def test_after_a_rotation_the_token_sealed_before_is_still_read(
-        self, worker: Worker, appid: str, backend: Backend, asked: Asked
+        self, worker: Worker, appid: str, deployment: Deployment, asked: Asked
     ) -> None:
         token = worker().get(appid)
-        backend.put_secret("KeyRing", {"current": "k2", "k1": "k1" * 32, "k2": "k2" * 32})
-        backend.cold_start()
-        assert services.access_tokens().get(appid) == token
+        deployment.put_secret("KeyRing", {"current": "k2", "k1": "k1" * 32, "k2": "k2" * 32})
+        deployment.cold_start()
+        assert deployment.backend.access_tokens.get(appid) == token
         assert asked("getStableAccessToken") == 1
 
     def test_a_worker_with_the_old_ring_reads_it_again_when_it_meets_the_new_key(
         self,
         worker: Worker,
         appid: str,
-        backend: Backend,
+        deployment: Deployment,
         clock: time_machine.Traveller,
         asked: Asked,
     ) -> None:
         old_ring = worker()
-        services.secret_store().key_ring()
-        backend.put_secret("KeyRing", {"current": "k2", "k1": "k1" * 32, "k2": "k2" * 32})
-        backend.cold_start()
-        token = services.access_tokens().get(appid)
+        deployment.backend.secrets.key_ring()
+        deployment.put_secret("KeyRing", {"current": "k2", "k1": "k1" * 32, "k2": "k2" * 32})
+        deployment.cold_start()
+        token = deployment.backend.access_tokens.get(appid)
         clock.shift(61)
         assert old_ring.get(appid) == token
         assert asked("getStableAccessToken") == 1
 
     def test_a_token_under_a_key_that_is_gone_is_as_good_as_absent(
-        self, worker: Worker, appid: str, backend: Backend, wechat: SimulatedWeChat, asked: Asked
+        self,
+        worker: Worker,
+        appid: str,
+        deployment: Deployment,
+        wechat: SimulatedWeChat,
+        asked: Asked,
     ) -> None:
         worker().get(appid)
-        backend.put_secret("KeyRing", {"current": "k9", "k9": "k9" * 32})
-        backend.cold_start()
-        assert accepted(wechat, services.access_tokens().get(appid))
+        deployment.put_secret("KeyRing", {"current": "k9", "k9": "k9" * 32})
+        deployment.cold_start()
+        assert wechat.accepts(deployment.backend.access_tokens.get(appid))
         assert asked("getStableAccessToken") == 2
 
     @pytest.mark.parametrize("ring", ["[]", "{}", '{"current": "k1", "k1": "short"}'])
     def test_a_secret_that_is_no_key_ring_is_the_operators_fault(
-        self, appid: str, backend: Backend, ring: str
+        self, appid: str, deployment: Deployment, ring: str
     ) -> None:
-        services.access_tokens().get(appid)
-        backend.put_secret("KeyRing", ring)
-        backend.cold_start()
+        deployment.backend.access_tokens.get(appid)
+        deployment.put_secret("KeyRing", ring)
+        deployment.cold_start()
         with pytest.raises(AuthError) as caught:
-            services.access_tokens().get(appid)
+            deployment.backend.access_tokens.get(appid)
         assert caught.value.problem is MISCONFIGURED
         assert (caught.value.remedy or "").startswith("the key ring secret is not usable: ")
 
 
-def lease(backend: Backend, *, until: float, **more: dict[str, str]) -> None:
-    """Let somebody else hold the lease on the app's item until then."""
-    (item,) = backend.items("AccessTokens") or [{"appid": {"S": backend.stack.appid}}]
+def lease(deployment: Deployment, *, until: float, **more: dict[str, str]) -> None:
+    """Let another worker hold the lease on the app's item until then."""
+    (item,) = deployment.items("AccessTokens") or [{"appid": {"S": deployment.stack.appid}}]
     version = int(item.get("version", {"N": "0"})["N"])
-    backend.put(
+    deployment.put(
         "AccessTokens",
         item
         | {"lease_until": {"N": f"{until:.3f}"}, "version": {"N": str(max(version, 1))}}

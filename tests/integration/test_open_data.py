@@ -12,7 +12,7 @@ import time_machine
 
 from local.simulated_wechat import App, Fault, Phone, SimulatedWeChat, UserInfo
 from tests.harness.api import Answer, Api, Document, legacy
-from tests.harness.backend import Asked, Backend
+from tests.harness.deployment import Asked, Deployment
 
 NUMBER = {"phoneNumber": "13800138000", "purePhoneNumber": "13800138000", "countryCode": "86"}
 UNDECRYPTABLE = (422, "undecryptable", "login_again")
@@ -91,12 +91,14 @@ class TestDecrypt:
         assert answer.json["data"] == NUMBER
         assert answer.json["session"]["token"] != token
 
-    def test_its_age_is_limited_either_way(self, api: Api, phone: Phone, backend: Backend) -> None:
+    def test_its_age_is_limited_either_way(
+        self, api: Api, phone: Phone, deployment: Deployment
+    ) -> None:
         token = api.logged_in(phone)
         for age, status in ((590, 200), (610, 422), (-590, 200), (-610, 422)):
             tap = phone.tap_phone_number(watermark_age=age)
             assert api.decrypt(token=token, **legacy(tap)).status == status
-        backend.configure(OPEN_DATA_MAX_AGE="60")
+        deployment.configure(OPEN_DATA_MAX_AGE="60")
         tap = phone.tap_phone_number(watermark_age=70)
         assert api.decrypt(token=token, **legacy(tap)).status == 422
 
@@ -167,13 +169,13 @@ FAILURES: dict[str, Damage] = {
 class TestFailures:
     @pytest.mark.parametrize("failure", FAILURES)
     def test_all_look_the_same_and_ask_the_same_of_others(
-        self, api: Api, phone: Phone, backend: Backend, asked: Asked, failure: str
+        self, api: Api, phone: Phone, deployment: Deployment, asked: Asked, failure: str
     ) -> None:
         token = api.logged_in(phone)
         api.decrypt(token=token, **legacy(phone.tap_phone_number()))  # everything is warm
         body = FAILURES[failure](phone)
-        backend.operations.clear()
-        calls = sum(asked(name) for name in backend.wechat.counts())
+        deployment.operations.clear()
+        calls = sum(asked(name) for name in deployment.wechat.counts())
         answer = api.decrypt(token=token, **body)
         assert answer.problem == UNDECRYPTABLE
         assert without_ids(answer) == {
@@ -191,15 +193,15 @@ class TestFailures:
             "content-length", "content-type", "date", "server",
         ]  # fmt: skip
         assert asked("checkEncryptedData") == 2
-        assert sum(asked(name) for name in backend.wechat.counts()) == calls + 1
+        assert sum(asked(name) for name in deployment.wechat.counts()) == calls + 1
         # One read, the count of failures (first of the day: tried, then begun), no more.
-        assert backend.operations == {"Query": 1, "UpdateItem": 2}
+        assert deployment.operations == {"Query": 1, "UpdateItem": 2}
 
-    def test_each_is_counted(self, api: Api, phone: Phone, backend: Backend) -> None:
+    def test_each_is_counted(self, api: Api, phone: Phone, deployment: Deployment) -> None:
         token = api.logged_in(phone)
         for make in FAILURES.values():
             assert api.decrypt(token=token, **make(phone)).problem == UNDECRYPTABLE
-        (count,) = [item for item in backend.items("Sessions") if "failures" in item]
+        (count,) = [item for item in deployment.items("Sessions") if "failures" in item]
         assert count["failures"] == {"N": str(len(FAILURES))}
 
     def test_a_failure_in_one_shot_is_no_different(self, api: Api, phone: Phone) -> None:
@@ -218,27 +220,27 @@ class TestFailures:
 
 class TestCheckEncryptedData:
     def test_where_wechat_cannot_say_nothing_is_believed_and_nothing_is_counted(
-        self, api: Api, phone: Phone, wechat: SimulatedWeChat, backend: Backend
+        self, api: Api, phone: Phone, wechat: SimulatedWeChat, deployment: Deployment
     ) -> None:
         token, tap = api.logged_in(phone), phone.tap_phone_number()
         wechat.faults.add(Fault("checkEncryptedData", "drop_after"))
         answer = api.decrypt(token=token, **legacy(tap))
         assert answer.problem == (503, "wechat_unavailable", "retry")
-        assert len(backend.items("Sessions")) == 1
+        assert len(deployment.items("Sessions")) == 1
         assert api.decrypt(token=token, **legacy(tap)).json == {"data": NUMBER}
 
     def test_after_three_days_wechat_knows_a_ciphertext_no_more(
-        self, api: Api, phone: Phone, clock: time_machine.Traveller, backend: Backend
+        self, api: Api, phone: Phone, clock: time_machine.Traveller, deployment: Deployment
     ) -> None:
-        backend.configure(OPEN_DATA_MAX_AGE="86400")
+        deployment.configure(OPEN_DATA_MAX_AGE="86400")
         token, tap = api.logged_in(phone), phone.tap_phone_number(watermark_age=-3 * 86_400)
         clock.shift(3 * 86_400 + 1)
         assert api.decrypt(token=token, **legacy(tap)).problem == UNDECRYPTABLE
 
     def test_may_be_switched_off(
-        self, api: Api, phone: Phone, backend: Backend, asked: Asked
+        self, api: Api, phone: Phone, deployment: Deployment, asked: Asked
     ) -> None:
-        backend.configure(CHECK_ENCRYPTED_DATA="false")
+        deployment.configure(CHECK_ENCRYPTED_DATA="false")
         token = api.logged_in(phone)
         assert api.decrypt(token=token, **number_with()(phone)).json == {"data": NUMBER}
         assert api.decrypt(token=token, **with_wrong_padding(phone)).problem == UNDECRYPTABLE
@@ -325,7 +327,7 @@ class TestCloudID:
         phone: Phone,
         wechat: SimulatedWeChat,
         clock: time_machine.Traveller,
-        backend: Backend,
+        deployment: Deployment,
     ) -> None:
         token = api.logged_in(phone)
         expired = phone.tap_phone_number().cloud_id
@@ -333,7 +335,7 @@ class TestCloudID:
         for cloud_id in (expired, "made-up", wechat.phone().tap_phone_number().cloud_id):
             answer = api.decrypt(token=token, cloudID=cloud_id)
             assert answer.problem == UNDECRYPTABLE
-        (count,) = [item for item in backend.items("Sessions") if "failures" in item]
+        (count,) = [item for item in deployment.items("Sessions") if "failures" in item]
         assert count["failures"] == {"N": "3"}
 
     def test_where_cloud_development_is_off_the_operator_is_told(

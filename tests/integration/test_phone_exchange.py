@@ -12,8 +12,8 @@ import time_machine
 
 from local.simulated_wechat import App, Fault, Phone, SimulatedWeChat
 from tests.harness.api import Answer, Api
-from tests.harness.backend import Asked, Backend
-from wechat_auth import aws, invocation, services
+from tests.harness.deployment import Asked, Deployment
+from wechat_auth import invocation
 from wechat_auth.errors import WECHAT_UNAVAILABLE, AuthError
 from wechat_auth.phone import exchange_phone_code
 from wechat_auth.wechat import PhoneNumber
@@ -24,17 +24,19 @@ REJECTED = (422, "phone_code_rejected", "authorize_again")
 
 class TestOneExchange:
     def test_the_same_code_gives_the_same_answer_and_wechat_is_asked_once(
-        self, api: Api, phone: Phone, asked: Asked, backend: Backend
+        self, api: Api, phone: Phone, asked: Asked, deployment: Deployment
     ) -> None:
         code = phone.tap_phone_number().code
         first = api.phone(code)
-        backend.cold_start()
+        deployment.cold_start()
         again = [api.phone(code) for _ in range(3)]
         assert (first.status, first.json) == (200, NUMBER)
         assert [(answer.status, answer.json) for answer in again] == [(200, NUMBER)] * 3
         assert asked("getPhoneNumber") == 1
 
-    def test_so_it_does_with_a_session(self, api: Api, phone: Phone, asked: Asked) -> None:
+    def test_with_a_session_the_same_code_gives_the_same_answer_too(
+        self, api: Api, phone: Phone, asked: Asked
+    ) -> None:
         token, code = api.logged_in(phone), phone.tap_phone_number().code
         assert [api.phone(code, token=token).json for _ in range(2)] == [NUMBER] * 2
         assert asked("getPhoneNumber") == 1
@@ -50,7 +52,7 @@ class TestOneExchange:
         assert asked("getPhoneNumber") == 2
         assert wechat.billed.exchanges[code] == 1
 
-    def test_where_the_first_is_refused_the_one_who_waited_tries_itself(
+    def test_when_the_first_is_refused_the_one_that_waited_tries_itself(
         self, api: Api, phone: Phone, wechat: SimulatedWeChat
     ) -> None:
         api.phone(phone.tap_phone_number().code)
@@ -65,13 +67,13 @@ class TestOneExchange:
         api: Api,
         phone: Phone,
         asked: Asked,
-        backend: Backend,
+        deployment: Deployment,
         clock: time_machine.Traveller,
     ) -> None:
         code = phone.tap_phone_number().code
         began = int(time.time())
         assert api.phone(code).status == 200
-        (record,) = backend.items("PhoneExchanges")
+        (record,) = deployment.items("PhoneExchanges")
         assert int(record["expires_at"]["N"]) - began in {300, 301}
         clock.shift(295)
         assert (api.phone(code).json, asked("getPhoneNumber")) == (NUMBER, 1)
@@ -79,17 +81,17 @@ class TestOneExchange:
         assert (api.phone(code).problem, asked("getPhoneNumber")) == (REJECTED, 2)
 
     def test_the_table_holds_neither_number_nor_code_nor_openid(
-        self, api: Api, phone: Phone, backend: Backend
+        self, api: Api, phone: Phone, deployment: Deployment
     ) -> None:
         token, code = api.logged_in(phone), phone.tap_phone_number().code
         api.phone(code, token=token)
-        stored = repr(backend.items("PhoneExchanges"))
-        assert backend.items("PhoneExchanges")[0]["status"] == {"S": "COMPLETED"}
+        stored = repr(deployment.items("PhoneExchanges"))
+        assert sorted(deployment.items("PhoneExchanges")[0]) == ["expires_at", "id", "sealed"]
         for secret in ("13800138000", code, phone.openid):
             assert secret not in stored
 
     def test_a_record_moved_to_another_code_gives_no_number(
-        self, api: Api, phone: Phone, wechat: SimulatedWeChat, backend: Backend
+        self, api: Api, phone: Phone, wechat: SimulatedWeChat, deployment: Deployment
     ) -> None:
         codes = [
             phone.tap_phone_number().code,
@@ -97,8 +99,8 @@ class TestOneExchange:
         ]
         for code in codes:
             api.phone(code)
-        one, other = backend.items("PhoneExchanges")
-        backend.put("PhoneExchanges", one | {"data": other["data"]})
+        one, other = deployment.items("PhoneExchanges")
+        deployment.put("PhoneExchanges", one | {"sealed": other["sealed"]})
         statuses = sorted(api.phone(code).status for code in codes)
         assert statuses == [200, 503]
 
@@ -120,8 +122,10 @@ class TestWhoseCode:
         assert api.phone(code, token=api.logged_in(wechat.phone())).problem == REJECTED
         assert api.phone(code).problem == REJECTED
 
-    def test_a_session_may_be_required(self, api: Api, phone: Phone, backend: Backend) -> None:
-        backend.configure(PHONE_REQUIRES_LOGIN="true")
+    def test_a_session_may_be_required(
+        self, api: Api, phone: Phone, deployment: Deployment
+    ) -> None:
+        deployment.configure(PHONE_REQUIRES_LOGIN="true")
         code = phone.tap_phone_number().code
         assert api.phone(code).problem == (401, "session_invalid", "login_again")
         assert api.phone(code, token=api.logged_in(phone)).json == NUMBER
@@ -138,10 +142,12 @@ class TestWhoseCode:
         assert asked("getPhoneNumber") == 0
         assert api.phone(code).json == NUMBER
 
-    def test_a_code_spent_elsewhere_has_to_be_tapped_again(self, api: Api, phone: Phone) -> None:
+    def test_a_code_spent_elsewhere_has_to_be_tapped_again(
+        self, api: Api, phone: Phone, deployment: Deployment
+    ) -> None:
         code = phone.tap_phone_number().code
-        services.wechat().phone_number(
-            services.access_tokens().get(phone.appid), code, phone.openid
+        deployment.backend.wechat.phone_number(
+            deployment.backend.access_tokens.get(phone.appid), code, phone.openid
         )
         assert api.phone(code).problem == REJECTED
 
@@ -150,7 +156,7 @@ class TestWhoseCode:
         assert answer.problem == REJECTED
         assert answer.json["detail"] == (
             "This has the form of a wx.login code: send e.detail.code of the getPhoneNumber "
-            "button, which is another code."
+            "button; the two codes are not interchangeable."
         )
         assert answer.json["rid"]
 
@@ -162,9 +168,11 @@ class TestWhoseCode:
             "countryCode": "852",
         }
 
-    def test_each_app_has_codes_of_its_own(self, api: Api, phone: Phone, backend: Backend) -> None:
+    def test_each_app_has_codes_of_its_own(
+        self, api: Api, phone: Phone, deployment: Deployment
+    ) -> None:
         other = App("wxfedcba9876543210", "0" * 32)
-        backend.serve_apps(*backend.wechat.apps[:1], other)
+        deployment.serve_apps(*deployment.wechat.apps[:1], other)
         code = phone.tap_phone_number().code
         answer = api.phone(code, appid=other.appid)
         assert answer.problem == (500, "misconfigured", "contact_support")
@@ -174,39 +182,41 @@ class TestWhoseCode:
 
 class TestStorageDown:
     def test_before_the_exchange_nothing_is_spent(
-        self, api: Api, phone: Phone, asked: Asked, backend: Backend
+        self, api: Api, phone: Phone, asked: Asked, deployment: Deployment
     ) -> None:
         api.phone(phone.tap_phone_number().code)
         code = phone.tap_phone_number().code
-        backend.fail("PutItem")
+        deployment.fail("PutItem")
         answer = api.phone(code)
         assert answer.problem == (503, "storage_unavailable", "retry")
         assert answer.headers["Retry-After"] == "1"
         assert asked("getPhoneNumber") == 1
-        backend.heal()
+        deployment.heal()
         assert api.phone(code).json == NUMBER
 
     def test_after_the_exchange_the_number_that_was_paid_for_is_answered(
-        self, api: Api, phone: Phone, backend: Backend, wechat: SimulatedWeChat
+        self, api: Api, phone: Phone, deployment: Deployment, wechat: SimulatedWeChat
     ) -> None:
         api.phone(phone.tap_phone_number().code)
-        backend.fail("UpdateItem")
+        deployment.fail("UpdateItem")
         code = phone.tap_phone_number().code
         assert api.phone(code).json == NUMBER
         assert wechat.billed.exchanges[code] == 1
 
     def test_after_a_refusal_it_is_the_refusal_that_counts(
-        self, api: Api, phone: Phone, backend: Backend
+        self, api: Api, phone: Phone, deployment: Deployment
     ) -> None:
         code = phone.tap_phone_number().code
-        services.wechat().phone_number(services.access_tokens().get(phone.appid), code)
-        backend.fail("DeleteItem")
+        deployment.backend.wechat.phone_number(
+            deployment.backend.access_tokens.get(phone.appid), code
+        )
+        deployment.fail("DeleteItem")
         assert api.phone(code).problem == REJECTED
 
     def test_a_role_that_lacks_a_permission_is_the_operators_fault(
-        self, api: Api, phone: Phone, backend: Backend
+        self, api: Api, phone: Phone, deployment: Deployment
     ) -> None:
-        backend.fail("PutItem", "AccessDeniedException")
+        deployment.fail("PutItem", "AccessDeniedException")
         answer = api.phone(phone.tap_phone_number().code)
         assert answer.problem == (500, "misconfigured", "contact_support")
 
@@ -218,14 +228,15 @@ class TestDeadWorker:
         self,
         api: Api,
         phone: Phone,
-        backend: Backend,
+        deployment: Deployment,
         wechat: SimulatedWeChat,
         clock: time_machine.Traveller,
     ) -> None:
-        code = self.killed(api, phone, backend, Fault("getPhoneNumber", "drop_before"))
+        code = self.killed(api, phone, deployment, Fault("getPhoneNumber", "drop_before"))
         began = time.time()
-        with invoked(milliseconds=20_000):
-            number = exchange_phone_code(phone.appid, code, None, sleep=clock.shift)
+        deployment.cold_start(sleep=clock.shift)
+        with invoked(seconds=40):
+            number = exchanged(deployment, phone, code)
         assert number == PhoneNumber("13800138000", "13800138000", "86")
         assert 18 < time.time() - began < 21
         assert wechat.billed.exchanges[code] == 1
@@ -234,11 +245,11 @@ class TestDeadWorker:
         self,
         api: Api,
         phone: Phone,
-        backend: Backend,
+        deployment: Deployment,
         wechat: SimulatedWeChat,
         clock: time_machine.Traveller,
     ) -> None:
-        code = self.killed(api, phone, backend, Fault("getPhoneNumber", "drop_after"))
+        code = self.killed(api, phone, deployment, Fault("getPhoneNumber", "drop_after"))
         clock.shift(21)
         assert api.phone(code).problem == REJECTED
         assert wechat.billed.exchanges[code] == 1
@@ -247,29 +258,29 @@ class TestDeadWorker:
         self,
         api: Api,
         phone: Phone,
-        backend: Backend,
+        deployment: Deployment,
         asked: Asked,
-        monkeypatch: pytest.MonkeyPatch,
+        clock: time_machine.Traveller,
     ) -> None:
-        monkeypatch.setattr(aws, "TRY", 0.1)
-        code = self.killed(api, phone, backend, Fault("getPhoneNumber", "drop_before"))
+        code = self.killed(api, phone, deployment, Fault("getPhoneNumber", "drop_before"))
         before = asked("getPhoneNumber")
-        with invoked(milliseconds=3400), pytest.raises(AuthError) as caught:
-            exchange_phone_code(phone.appid, code, None)
+        deployment.cold_start(sleep=clock.shift)
+        with invoked(seconds=8), pytest.raises(AuthError) as caught:
+            exchanged(deployment, phone, code)
         assert caught.value.problem is WECHAT_UNAVAILABLE
         assert caught.value.detail == "This code is being exchanged by another request."
         assert asked("getPhoneNumber") == before
 
-    def killed(self, api: Api, phone: Phone, backend: Backend, fault: Fault) -> str:
+    def killed(self, api: Api, phone: Phone, deployment: Deployment, fault: Fault) -> str:
         """Let a worker be lost with the code: neither its answer nor its failure was kept."""
         api.phone(phone.tap_phone_number().code)
         code = phone.tap_phone_number().code
-        backend.wechat.faults.add(fault)
-        backend.fail("DeleteItem")
+        deployment.wechat.faults.add(fault)
+        deployment.fail("DeleteItem")
         assert api.phone(code).status == 503
-        backend.heal()
-        records = {record["status"]["S"] for record in backend.items("PhoneExchanges")}
-        assert records == {"COMPLETED", "INPROGRESS"}
+        deployment.heal()
+        records = sorted("sealed" in record for record in deployment.items("PhoneExchanges"))
+        assert records == [False, True]
         return code
 
 
@@ -308,17 +319,30 @@ def at_the_same_time(api: Api, wechat: SimulatedWeChat, code: str, requests: int
         return [request.result() for request in (first, *others)]
 
 
+def exchanged(deployment: Deployment, phone: Phone, code: str) -> PhoneNumber:
+    """Exchange a code as the function does, without a session."""
+    backend = deployment.backend
+    return exchange_phone_code(
+        phone.appid,
+        code,
+        None,
+        records=backend.phone_records,
+        access_tokens=backend.access_tokens,
+        wechat=backend.wechat,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
-    milliseconds: int
+    ends: float
     aws_request_id: str = "a-request"
 
     def get_remaining_time_in_millis(self) -> int:
-        return self.milliseconds
+        return int((self.ends - time.time()) * 1000)
 
 
 @contextmanager
-def invoked(*, milliseconds: int) -> Iterator[None]:
+def invoked(*, seconds: float) -> Iterator[None]:
     """Be inside an invocation that has so much time left."""
-    with invocation.serving(Context(milliseconds)):
+    with invocation.serving(Context(time.time() + seconds)):
         yield

@@ -11,8 +11,7 @@ from local.runtime import FunctionError
 from local.simulated_wechat import App, Fault, Phone, SimulatedWeChat
 from local.simulated_wechat.faults import Kind
 from tests.harness.api import Api, Document
-from tests.harness.backend import Backend
-from wechat_auth import services
+from tests.harness.deployment import Deployment
 from wechat_auth.errors import SESSION_INVALID, TOO_MANY_FAILURES, AuthError
 from wechat_auth.sessions import Session
 
@@ -21,9 +20,9 @@ DAY = 86_400
 SESSION_ENDED = (401, "session_invalid", "login_again")
 
 
-def logged_in(api: Api, phone: Phone) -> Session:
+def logged_in(api: Api, phone: Phone, deployment: Deployment) -> Session:
     """Log in over HTTP and return what stands behind the token."""
-    return services.sessions().find(api.logged_in(phone))
+    return deployment.backend.sessions.find(api.logged_in(phone))
 
 
 class TestToken:
@@ -45,26 +44,30 @@ class TestToken:
         assert ours[:16] != theirs[:16]
 
     def test_expires_after_the_days_that_the_deployment_chose(
-        self, api: Api, phone: Phone, backend: Backend
+        self, api: Api, phone: Phone, deployment: Deployment
     ) -> None:
         assert api.login(phone.login()).json["expiresAt"] == pytest.approx(
             time.time() + WEEK, abs=2
         )
-        backend.configure(SESSION_DAYS="30")
+        deployment.configure(SESSION_DAYS="30")
         assert api.login(phone.login()).json["expiresAt"] == pytest.approx(
             time.time() + 30 * DAY, abs=2
         )
 
-    def test_with_any_one_byte_changed_it_is_refused(self, api: Api, phone: Phone) -> None:
+    def test_with_any_one_byte_changed_it_is_refused(
+        self, api: Api, phone: Phone, deployment: Deployment
+    ) -> None:
         token = api.logged_in(phone)
         decoded = base64.urlsafe_b64decode(token + "==")
         for position in range(len(decoded)):
             changed = bytearray(decoded)
             changed[position] ^= 1
             with pytest.raises(AuthError) as caught:
-                services.sessions().find(base64.urlsafe_b64encode(changed).decode().rstrip("="))
+                deployment.backend.sessions.find(
+                    base64.urlsafe_b64encode(changed).decode().rstrip("=")
+                )
             assert caught.value.problem is SESSION_INVALID
-        assert services.sessions().find(token)
+        assert deployment.backend.sessions.find(token)
 
     @pytest.mark.parametrize(
         "damage",
@@ -80,21 +83,23 @@ class TestToken:
         ],
     )
     def test_in_any_other_spelling_it_is_refused_without_a_read(
-        self, api: Api, phone: Phone, backend: Backend, damage: object
+        self, api: Api, phone: Phone, deployment: Deployment, damage: object
     ) -> None:
         assert callable(damage)
         damaged = damage(api.logged_in(phone))
-        backend.operations.clear()
+        deployment.operations.clear()
         with pytest.raises(AuthError) as caught:
-            services.sessions().find(damaged)
+            deployment.backend.sessions.find(damaged)
         assert caught.value.problem is SESSION_INVALID
-        assert backend.operations == {}
+        assert deployment.operations == {}
 
 
 class TestTable:
-    def test_holds_nothing_that_can_be_used(self, api: Api, phone: Phone, backend: Backend) -> None:
+    def test_holds_nothing_that_can_be_used(
+        self, api: Api, phone: Phone, deployment: Deployment
+    ) -> None:
         token = api.logged_in(phone)
-        (item,) = backend.items("Sessions")
+        (item,) = deployment.items("Sessions")
         decoded = base64.urlsafe_b64decode(token + "==")
         assert set(item) == {"user", "session", "sealed", "expires_at"}
         assert item["user"]["B"] == decoded[:16]
@@ -106,39 +111,39 @@ class TestTable:
         assert (phone.unionid or "").encode() not in stored
 
     def test_does_not_give_a_token_to_who_reads_it(
-        self, api: Api, phone: Phone, backend: Backend
+        self, api: Api, phone: Phone, deployment: Deployment
     ) -> None:
         api.logged_in(phone)
-        (item,) = backend.items("Sessions")
+        (item,) = deployment.items("Sessions")
         issued, _, secret_hash = item["session"]["S"].partition("#")
         forged = item["user"]["B"] + int(issued).to_bytes(4, "big") + bytes.fromhex(secret_hash)
         token = base64.urlsafe_b64encode(forged).decode().rstrip("=")
         assert api.session(token).problem == SESSION_ENDED
 
     def test_a_sealed_blob_is_worth_nothing_in_another_place(
-        self, api: Api, phone: Phone, backend: Backend, wechat: SimulatedWeChat
+        self, api: Api, phone: Phone, deployment: Deployment, wechat: SimulatedWeChat
     ) -> None:
         token = api.logged_in(phone)
-        (mine,) = backend.items("Sessions")
+        (mine,) = deployment.items("Sessions")
         api.logged_in(wechat.phone())
-        (theirs,) = [each for each in backend.items("Sessions") if each != mine]
-        backend.put("Sessions", mine | {"sealed": theirs["sealed"]})
+        (theirs,) = [each for each in deployment.items("Sessions") if each != mine]
+        deployment.put("Sessions", mine | {"sealed": theirs["sealed"]})
         assert api.session(token).problem == SESSION_ENDED
-        backend.put("Sessions", mine)
+        deployment.put("Sessions", mine)
         assert api.session(token).status == 200
 
 
 class TestEnd:
     def test_an_expired_session_is_refused_though_its_item_is_still_there(
-        self, api: Api, phone: Phone, backend: Backend, clock: time_machine.Traveller
+        self, api: Api, phone: Phone, deployment: Deployment, clock: time_machine.Traveller
     ) -> None:
         token = api.logged_in(phone)
         clock.shift(WEEK - 5)
         assert api.session(token).status == 200
         clock.shift(6)
         assert api.session(token).problem == SESSION_ENDED
-        assert authorized(backend, f"Bearer {token}") == {"isAuthorized": False}
-        assert len(backend.items("Sessions")) == 1
+        assert authorized(deployment, f"Bearer {token}") == {"isAuthorized": False}
+        assert len(deployment.items("Sessions")) == 1
 
     def test_a_logout_ends_this_session_from_the_next_request_on(
         self, api: Api, phone: Phone
@@ -151,7 +156,7 @@ class TestEnd:
         assert api.session(there).status == 200
 
     def test_a_logout_everywhere_ends_every_session_of_this_user_and_of_nobody_else(
-        self, api: Api, phone: Phone, wechat: SimulatedWeChat, backend: Backend
+        self, api: Api, phone: Phone, wechat: SimulatedWeChat, deployment: Deployment
     ) -> None:
         stranger = api.logged_in(wechat.phone())
         tokens = [api.logged_in(phone) for _ in range(3)]
@@ -159,206 +164,217 @@ class TestEnd:
         assert api.logout(tokens[-1], "?all=true").status == 204
         assert [api.session(token).status for token in tokens] == [401] * 3
         assert api.session(stranger).status == 200
-        assert len(backend.items("Sessions")) == 1
+        assert len(deployment.items("Sessions")) == 1
         assert phone.session_key != old_key  # at WeChat, by resetUserSessionKey
 
     def test_more_sessions_than_one_batch_takes_end_together(
-        self, api: Api, phone: Phone, backend: Backend
+        self, api: Api, phone: Phone, deployment: Deployment
     ) -> None:
-        session = logged_in(api, phone)
-        (item,) = backend.items("Sessions")
+        session = logged_in(api, phone, deployment)
+        (item,) = deployment.items("Sessions")
         for number in range(59):
-            backend.put("Sessions", item | {"session": {"S": f"{number:010d}#{number:064x}"}})
-        backend.operations.clear()
-        services.sessions().end_all(session)
-        assert backend.items("Sessions") == []
-        assert backend.operations == {"Query": 1, "BatchWriteItem": 3}
+            deployment.put("Sessions", item | {"session": {"S": f"{number:010d}#{number:064x}"}})
+        deployment.operations.clear()
+        deployment.backend.sessions.end_all(session)
+        assert deployment.items("Sessions") == []
+        assert deployment.operations == {"Query": 1, "BatchWriteItem": 3}
 
     def test_more_sessions_than_one_page_holds_end_together(
-        self, api: Api, phone: Phone, backend: Backend
+        self, api: Api, phone: Phone, deployment: Deployment
     ) -> None:
-        session = logged_in(api, phone)
-        (item,) = backend.items("Sessions")
+        session = logged_in(api, phone, deployment)
+        (item,) = deployment.items("Sessions")
         for number in range(4):
             place = {"session": {"S": f"{number:010d}#{number:064x}"}}
-            backend.put("Sessions", item | place | {"padding": {"S": "x" * 390_000}})
-        backend.operations.clear()
-        services.sessions().end_all(session)
-        assert backend.items("Sessions") == []
-        assert backend.operations["Query"] == 2
+            deployment.put("Sessions", item | place | {"padding": {"S": "x" * 390_000}})
+        deployment.operations.clear()
+        deployment.backend.sessions.end_all(session)
+        assert deployment.items("Sessions") == []
+        assert deployment.operations["Query"] == 2
 
     def test_the_count_of_failures_survives_a_logout_everywhere(
-        self, api: Api, phone: Phone, backend: Backend
+        self, api: Api, phone: Phone, deployment: Deployment
     ) -> None:
-        session = logged_in(api, phone)
-        services.sessions().count_failure(session, 50)
-        services.sessions().end_all(session)
-        (item,) = backend.items("Sessions")
+        session = logged_in(api, phone, deployment)
+        deployment.backend.failure_budget.count(session.user)
+        deployment.backend.sessions.end_all(session)
+        (item,) = deployment.items("Sessions")
         assert item["failures"] == {"N": "1"}
 
     def test_a_logout_everywhere_reaches_sessions_from_before_a_key_rotation(
-        self, api: Api, phone: Phone, backend: Backend
+        self, api: Api, phone: Phone, deployment: Deployment
     ) -> None:
         before = api.logged_in(phone)
-        rotate(backend)
+        rotate(deployment)
         after = api.logged_in(phone)
-        assert len(backend.items("Sessions")) == 2
+        assert len(deployment.items("Sessions")) == 2
         assert api.logout(after, "?all=true").status == 204
         assert api.session(before).problem == SESSION_ENDED
         assert api.session(after).problem == SESSION_ENDED
-        assert backend.items("Sessions") == []
+        assert deployment.items("Sessions") == []
 
     @pytest.mark.parametrize("kind", ["drop_before", "html", "errcode"])
     def test_a_logout_everywhere_stands_though_wechat_cannot_reset_the_key(
-        self, api: Api, phone: Phone, wechat: SimulatedWeChat, backend: Backend, kind: Kind
+        self, api: Api, phone: Phone, wechat: SimulatedWeChat, deployment: Deployment, kind: Kind
     ) -> None:
         token = api.logged_in(phone)
         wechat.faults.add(Fault("resetUserSessionKey", kind, errcode=87009))
         assert api.logout(token, "?all=true").status == 204
-        assert backend.items("Sessions") == []
+        assert deployment.items("Sessions") == []
 
     def test_a_logout_everywhere_stands_though_no_access_token_can_be_had(
-        self, api: Api, phone: Phone, backend: Backend
+        self, api: Api, phone: Phone, deployment: Deployment
     ) -> None:
         token = api.logged_in(phone)
-        backend.fail("UpdateItem")
+        deployment.fail("UpdateItem")
         assert api.logout(token, "?all=true").status == 204
-        assert backend.items("Sessions") == []
+        assert deployment.items("Sessions") == []
 
     def test_a_session_of_an_app_that_is_served_no_more_is_over(
-        self, api: Api, phone: Phone, backend: Backend
+        self, api: Api, phone: Phone, deployment: Deployment
     ) -> None:
         token = api.logged_in(phone)
-        backend.serve_apps(App("wxfedcba9876543210", "0" * 32))
+        deployment.serve_apps(App("wxfedcba9876543210", "0" * 32))
         tap = phone.tap_phone_number()
         assert api.phone(tap.code, token=token).problem == SESSION_ENDED
 
 
 class TestKeyRotation:
-    def test_logs_nobody_out(self, api: Api, phone: Phone, backend: Backend) -> None:
+    def test_logs_nobody_out(self, api: Api, phone: Phone, deployment: Deployment) -> None:
         token = api.logged_in(phone)
-        rotate(backend)
+        rotate(deployment)
         assert api.session(token).status == 200
         assert api.logged_in(phone)[:21] != token[:21]
 
     def test_reaches_an_environment_that_has_the_old_ring_in_memory(
-        self, api: Api, phone: Phone, backend: Backend, clock: time_machine.Traveller
+        self, api: Api, phone: Phone, deployment: Deployment, clock: time_machine.Traveller
     ) -> None:
         api.logged_in(phone)
-        old_ring = services.sessions()
-        rotate(backend)
+        old_ring = deployment.backend.sessions
+        rotate(deployment)
         token = api.logged_in(phone)
         clock.shift(61)
         assert old_ring.find(token).openid == phone.openid
 
     def test_a_session_under_a_key_that_was_taken_away_is_over(
-        self, api: Api, phone: Phone, backend: Backend
+        self, api: Api, phone: Phone, deployment: Deployment
     ) -> None:
         token = api.logged_in(phone)
-        backend.put_secret("KeyRing", {"current": "k2", "k2": "k2" * 32})
-        backend.cold_start()
+        deployment.put_secret("KeyRing", {"current": "k2", "k2": "k2" * 32})
+        deployment.cold_start()
         assert api.session(token).problem == SESSION_ENDED
 
     def test_a_flood_of_blobs_under_an_unknown_key_reads_the_ring_once_a_minute(
-        self, api: Api, phone: Phone, backend: Backend, clock: time_machine.Traveller
+        self, api: Api, phone: Phone, deployment: Deployment, clock: time_machine.Traveller
     ) -> None:
         token = api.logged_in(phone)
-        backend.put_secret("KeyRing", {"current": "k2", "k2": "k2" * 32})
-        backend.cold_start()
-        backend.operations.clear()
+        deployment.put_secret("KeyRing", {"current": "k2", "k2": "k2" * 32})
+        deployment.cold_start()
+        deployment.operations.clear()
         for _ in range(5):
             assert api.session(token).status == 401
-        assert backend.operations["GetSecretValue"] == 1
+        assert deployment.operations["GetSecretValue"] == 1
         clock.shift(61)
         for _ in range(5):
             assert api.session(token).status == 401
-        assert backend.operations["GetSecretValue"] == 2
+        assert deployment.operations["GetSecretValue"] == 2
 
 
 class TestHistory:
-    def keys(self, api: Api, phone: Phone, clock: time_machine.Traveller, logins: int) -> list[str]:
+    def keys(
+        self,
+        api: Api,
+        phone: Phone,
+        clock: time_machine.Traveller,
+        deployment: Deployment,
+        logins: int,
+    ) -> list[str]:
         """Log in so many times, a minute apart, and return the session_keys, newest first."""
         keys: list[str] = []
         for _ in range(logins):
             clock.shift(60)
-            keys.insert(0, logged_in(api, phone).session_key)
+            keys.insert(0, logged_in(api, phone, deployment).session_key)
         return keys
 
     def test_this_sessions_key_comes_first_then_the_three_newest_others(
-        self, api: Api, phone: Phone, clock: time_machine.Traveller
+        self, api: Api, phone: Phone, clock: time_machine.Traveller, deployment: Deployment
     ) -> None:
         mine = api.logged_in(phone)
         my_key = phone.session_key
-        keys = self.keys(api, phone, clock, 5)
-        history = services.sessions().find_with_history(mine)
+        keys = self.keys(api, phone, clock, deployment, 5)
+        history = deployment.backend.sessions.find_with_history(mine)
         assert history.session_keys == (my_key, *keys[:3])
         clock.shift(60)
-        newest = services.sessions().find_with_history(api.logged_in(phone))
+        newest = deployment.backend.sessions.find_with_history(api.logged_in(phone))
         assert newest.session_keys == (phone.session_key, *keys[:3])
 
-    def test_a_key_that_several_sessions_share_is_tried_once(self, api: Api, phone: Phone) -> None:
+    def test_a_key_that_several_sessions_share_is_tried_once(
+        self, api: Api, phone: Phone, deployment: Deployment
+    ) -> None:
         first, second = phone.login(), phone.login()  # the later one replaced the key for both
         tokens = [api.login(code).json["token"] for code in (first, second)]
-        history = services.sessions().find_with_history(tokens[0])
+        history = deployment.backend.sessions.find_with_history(tokens[0])
         assert history.session_keys == (phone.session_key,)
 
     def test_expired_sessions_lend_no_key(
-        self, api: Api, phone: Phone, clock: time_machine.Traveller
+        self, api: Api, phone: Phone, clock: time_machine.Traveller, deployment: Deployment
     ) -> None:
-        self.keys(api, phone, clock, 2)
+        self.keys(api, phone, clock, deployment, 2)
         clock.shift(WEEK)
-        history = services.sessions().find_with_history(api.logged_in(phone))
+        history = deployment.backend.sessions.find_with_history(api.logged_in(phone))
         assert history.session_keys == (phone.session_key,)
 
     def test_keys_from_before_a_rotation_are_among_them(
-        self, api: Api, phone: Phone, backend: Backend, clock: time_machine.Traveller
+        self, api: Api, phone: Phone, deployment: Deployment, clock: time_machine.Traveller
     ) -> None:
-        old = self.keys(api, phone, clock, 2)
-        rotate(backend)
-        new = self.keys(api, phone, clock, 1)
+        old = self.keys(api, phone, clock, deployment, 2)
+        rotate(deployment)
+        new = self.keys(api, phone, clock, deployment, 1)
         clock.shift(60)
-        history = services.sessions().find_with_history(api.logged_in(phone))
+        history = deployment.backend.sessions.find_with_history(api.logged_in(phone))
         assert history.session_keys == (phone.session_key, *new, *old)
 
-    def test_an_unknown_token_has_no_history(self, api: Api, phone: Phone) -> None:
+    def test_an_unknown_token_has_no_history(
+        self, api: Api, phone: Phone, deployment: Deployment
+    ) -> None:
         token = api.logged_in(phone)
-        services.sessions().end(services.sessions().find(token))
+        deployment.backend.sessions.end(deployment.backend.sessions.find(token))
         with pytest.raises(AuthError) as caught:
-            services.sessions().find_with_history(token)
+            deployment.backend.sessions.find_with_history(token)
         assert caught.value.problem is SESSION_INVALID
 
 
 class TestFailureBudget:
     def test_fifty_failures_are_counted_and_the_next_is_refused_until_midnight(
-        self, api: Api, phone: Phone, clock: time_machine.Traveller
+        self, api: Api, phone: Phone, clock: time_machine.Traveller, deployment: Deployment
     ) -> None:
-        session = logged_in(api, phone)
-        sessions = services.sessions()
+        session = logged_in(api, phone, deployment)
+        sessions, budget = deployment.backend.sessions, deployment.backend.failure_budget
         for _ in range(50):
-            sessions.count_failure(session, 50)
+            budget.count(session.user)
         for _ in range(3):
             with pytest.raises(AuthError) as caught:
-                sessions.count_failure(session, 50)
+                budget.count(session.user)
             assert caught.value.problem is TOO_MANY_FAILURES
             assert caught.value.retry_after in range(DAY // 2 - 5, DAY // 2 + 1)  # noon, UTC
         assert sessions.history(session).failures == 50
         clock.shift(DAY // 2)
         assert sessions.history(session).failures == 0
-        sessions.count_failure(session, 50)
+        budget.count(session.user)
         assert sessions.history(session).failures == 1
 
     def test_the_count_expires_the_day_after(
-        self, api: Api, phone: Phone, backend: Backend
+        self, api: Api, phone: Phone, deployment: Deployment
     ) -> None:
-        services.sessions().count_failure(logged_in(api, phone), 50)
-        (count,) = [item for item in backend.items("Sessions") if "failures" in item]
+        deployment.backend.failure_budget.count(logged_in(api, phone, deployment).user)
+        (count,) = [item for item in deployment.items("Sessions") if "failures" in item]
         midnight = (int(time.time()) // DAY + 1) * DAY
         assert int(count["expires_at"]["N"]) == midnight + DAY
 
     def test_over_http_the_budget_ends_in_429_whatever_is_sent_then(
-        self, api: Api, phone: Phone, backend: Backend
+        self, api: Api, phone: Phone, deployment: Deployment
     ) -> None:
-        backend.configure(DECRYPT_FAILURES_PER_DAY="3")
+        deployment.configure(DECRYPT_FAILURES_PER_DAY="3")
         token, good = api.logged_in(phone), phone.user_info()
         bad, iv = phone.encrypt(b"nonsense")
         for _ in range(3):
@@ -369,85 +385,85 @@ class TestFailureBudget:
             assert DAY // 2 - 10 < int(answer.headers["Retry-After"]) <= DAY // 2
 
     def test_it_is_the_users_and_no_new_login_or_rotation_refills_it(
-        self, api: Api, phone: Phone, backend: Backend, wechat: SimulatedWeChat
+        self, api: Api, phone: Phone, deployment: Deployment, wechat: SimulatedWeChat
     ) -> None:
-        backend.configure(DECRYPT_FAILURES_PER_DAY="2")
-        sessions = services.sessions()
+        deployment.configure(DECRYPT_FAILURES_PER_DAY="2")
         for _ in range(2):
-            sessions.count_failure(logged_in(api, phone), 2)
-        rotate(backend)
+            deployment.backend.failure_budget.count(logged_in(api, phone, deployment).user)
+        rotate(deployment)
         for who, status in ((phone, 429), (wechat.phone(), 200)):
             token, info = api.logged_in(who), who.user_info()
             answer = api.decrypt(token=token, encryptedData=info.encrypted_data, iv=info.iv)
             assert answer.status == status
 
     def test_a_failure_that_cannot_be_counted_is_not_told_as_one(
-        self, api: Api, phone: Phone, backend: Backend
+        self, api: Api, phone: Phone, deployment: Deployment
     ) -> None:
-        backend.configure(CHECK_ENCRYPTED_DATA="false")
+        deployment.configure(CHECK_ENCRYPTED_DATA="false")
         token = api.logged_in(phone)
         bad, iv = phone.encrypt(b"nonsense")
-        backend.fail("UpdateItem")
+        deployment.fail("UpdateItem")
         answer = api.decrypt(token=token, encryptedData=bad, iv=iv)
         assert answer.problem == (503, "storage_unavailable", "retry")
 
     def test_of_two_at_once_past_the_check_only_as_many_count_as_may(
-        self, api: Api, phone: Phone
+        self, api: Api, phone: Phone, deployment: Deployment
     ) -> None:
-        session = logged_in(api, phone)
-        services.sessions().count_failure(session, 1)
+        deployment.configure(DECRYPT_FAILURES_PER_DAY="1")
+        session = logged_in(api, phone, deployment)
+        deployment.backend.failure_budget.count(session.user)
         with pytest.raises(AuthError) as caught:
-            services.sessions().count_failure(session, 1)
+            deployment.backend.failure_budget.count(session.user)
         assert caught.value.problem is TOO_MANY_FAILURES
 
 
 class TestAuthorizer:
     def test_tells_a_living_session_from_any_other(
-        self, api: Api, phone: Phone, backend: Backend
+        self, api: Api, phone: Phone, deployment: Deployment
     ) -> None:
         token = api.logged_in(phone)
-        assert authorized(backend, f"Bearer {token}") == {
+        assert authorized(deployment, f"Bearer {token}") == {
             "isAuthorized": True,
             "context": {
                 "openid": phone.openid,
                 "unionid": phone.unionid,
-                "appid": backend.stack.appid,
+                "appid": deployment.stack.appid,
             },
         }
         for header in (f"Basic {token}", token, "Bearer", "Bearer x", ""):
-            assert authorized(backend, header) == {"isAuthorized": False}
-        assert backend.stack.invoke("authorizer", {}) == {"isAuthorized": False}
+            assert authorized(deployment, header) == {"isAuthorized": False}
+        assert deployment.stack.invoke("authorizer", {}) == {"isAuthorized": False}
 
     def test_unionid_is_empty_where_wechat_told_none(
-        self, api: Api, wechat: SimulatedWeChat, backend: Backend
+        self, api: Api, wechat: SimulatedWeChat, deployment: Deployment
     ) -> None:
         app = wechat.apps[0]
         wechat.put_app(App(app.appid, app.secret))
         token = api.logged_in(wechat.phone())
-        assert authorized(backend, f"Bearer {token}")["context"]["unionid"] == ""
+        assert authorized(deployment, f"Bearer {token}")["context"]["unionid"] == ""
 
     def test_what_is_not_about_the_token_is_no_refusal(
-        self, api: Api, phone: Phone, backend: Backend
+        self, api: Api, phone: Phone, deployment: Deployment
     ) -> None:
         token = api.logged_in(phone)
-        backend.fail("GetItem")
+        deployment.fail("GetItem")
+        with pytest.raises(FunctionError, match="authorizer raised StorageError"):
+            authorized(deployment, f"Bearer {token}")
+        deployment.heal()
+        deployment.put_secret("KeyRing", "[]")
+        deployment.cold_start()
         with pytest.raises(FunctionError, match="authorizer raised AuthError"):
-            authorized(backend, f"Bearer {token}")
-        backend.heal()
-        backend.put_secret("KeyRing", "[]")
-        backend.cold_start()
-        with pytest.raises(FunctionError, match="authorizer raised AuthError"):
-            authorized(backend, f"Bearer {token}")
+            authorized(deployment, f"Bearer {token}")
 
 
-def authorized(backend: Backend, header: str) -> Document:
+def authorized(deployment: Deployment, header: str) -> Document:
     event = {"headers": {"authorization": header}}
-    answer: Document = backend.stack.invoke("authorizer", event)
+    answer: Document = deployment.stack.invoke("authorizer", event)
     return answer
 
 
-def rotate(backend: Backend) -> None:
+def rotate(deployment: Deployment) -> None:
     """Add a key, as the operator does, and let new environments meet it."""
-    ring = backend.secret("KeyRing")
-    backend.put_secret("KeyRing", ring | {"current": "k2", "k2": "k2" * 32})
-    backend.cold_start()
+    ring = deployment.secret("KeyRing")
+    deployment.put_secret("KeyRing", ring | {"current": "k2", "k2": "k2" * 32})
+    deployment.cold_start()

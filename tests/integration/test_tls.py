@@ -5,19 +5,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import pytest
-from botocore.exceptions import BotoCoreError
 from trustme import CA, LeafCert
 
+from local import embedded_aws
 from local.simulated_wechat import App, SimulatedWeChat, serve
-from wechat_auth import aws
 from wechat_auth.errors import STORAGE_UNAVAILABLE, WeChatUnavailableError
+from wechat_auth.storage import Aws, StorageError, Table
 from wechat_auth.wechat import WeChat
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.client import DynamoDBClient
 
 APPID = "wx0123456789abcdef"
 SECRET = "5ec4e7000000000000000000005ec4e7"
@@ -46,9 +42,8 @@ def over_tls(wechat: SimulatedWeChat, certificate: LeafCert) -> Iterator[str]:
     """Serve the simulation with a certificate; give its URL."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
-    with serve(wechat) as server:
-        server._http.socket = context.wrap_socket(server._http.socket, server_side=True)
-        yield server.url.replace("http:", "https:")
+    with serve(wechat, tls=context) as server:
+        yield server.url
 
 
 def of_a_stranger(_: CA) -> LeafCert:
@@ -88,41 +83,20 @@ def test_wechat_is_told_nothing_where_it_does_not(
     assert wechat.calls == ()
 
 
-def test_aws_is_called_where_its_certificate_holds(
-    wechat: SimulatedWeChat, trusted: CA, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_aws_is_called_where_its_certificate_holds(wechat: SimulatedWeChat, trusted: CA) -> None:
     with over_tls(wechat, trusted.issue_cert(HERE)) as url:
-        ask_dynamodb(url, monkeypatch)
+        assert things(url).get({"id": "u"}) is None
 
 
 @bad
 def test_aws_is_told_nothing_where_it_does_not(
-    wechat: SimulatedWeChat,
-    trusted: CA,
-    monkeypatch: pytest.MonkeyPatch,
-    certificate: Certificate,
+    wechat: SimulatedWeChat, trusted: CA, certificate: Certificate
 ) -> None:
-    with (
-        over_tls(wechat, certificate(trusted)) as url,
-        pytest.raises(BotoCoreError) as caught,
-    ):
-        ask_dynamodb(url, monkeypatch)
-    told = aws.explain(caught.value)
-    assert (told.problem, told.reason) == (STORAGE_UNAVAILABLE, "SSLError")
+    with over_tls(wechat, certificate(trusted)) as url, pytest.raises(StorageError) as caught:
+        things(url).get({"id": "u"})
+    assert (caught.value.problem, caught.value.reason) == (STORAGE_UNAVAILABLE, "SSLError")
 
 
-def ask_dynamodb(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {
-        "AWS_ENDPOINT_URL_DYNAMODB": url,
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
-    }.items():
-        monkeypatch.setenv(name, value)
-    aws._session.cache_clear()
-    client = cast("DynamoDBClient", aws._client("dynamodb"))
-    try:
-        client.get_item(TableName="Sessions", Key={"user_id": {"S": "u"}})
-    finally:
-        client.close()
-        aws._session.cache_clear()
+def things(url: str) -> Table:
+    """Return a table of a DynamoDB at this URL."""
+    return Aws(embedded_aws.create_client(url)).table("Things")

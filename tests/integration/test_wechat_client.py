@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import urllib3
 
 from local.simulated_wechat import App, Fault, Phone, SimulatedWeChat, serve
-from wechat_auth import wechat as wechat_module
 from wechat_auth.errors import (
     LOGIN_CODE_REJECTED,
     MISCONFIGURED,
@@ -216,12 +216,12 @@ class TestBreakdowns:
     def test_is_unavailable_asked_once_and_works_the_next_time(
         self,
         wechat: SimulatedWeChat,
+        url: str,
         caller: Caller,
-        monkeypatch: pytest.MonkeyPatch,
         call: str,
         spoilt: str,
     ) -> None:
-        monkeypatch.setattr(wechat_module, "CALL_TIMEOUT", 1)
+        caller.client = WeChat([url], call_timeout=1)
         wechat.faults.add(SPOILT_ANSWERS[spoilt])
         before = wechat.count(call)
         with pytest.raises(WeChatUnavailableError) as caught:
@@ -263,20 +263,18 @@ class TestBreakdowns:
         assert_says_nothing_of(caught.value, caller.sent)
 
     def test_the_next_address_is_tried_where_connecting_takes_too_long(
-        self, url: str, caller: Caller, monkeypatch: pytest.MonkeyPatch
+        self, url: str, caller: Caller
     ) -> None:
-        monkeypatch.setattr(wechat_module, "CONNECT_TIMEOUT", 0.2)
         with deaf_url() as deaf:
-            caller.client = WeChat([deaf, url])
+            caller.client = WeChat([deaf, url], connect_timeout=0.2)
             assert CALLS["code2Session"](caller).openid == caller.phone.openid
 
     def test_no_second_address_is_tried_when_the_time_is_up(
-        self, wechat: SimulatedWeChat, url: str, caller: Caller, monkeypatch: pytest.MonkeyPatch
+        self, wechat: SimulatedWeChat, url: str, caller: Caller
     ) -> None:
-        monkeypatch.setattr(wechat_module, "CALL_TIMEOUT", 0.2)
         before = wechat.count("code2Session")
         with deaf_url() as deaf:
-            caller.client = WeChat([deaf, url])
+            caller.client = WeChat([deaf, url], call_timeout=0.2)
             with pytest.raises(WeChatUnavailableError) as caught:
                 CALLS["code2Session"](caller)
         assert caught.value.reason == "ConnectTimeoutError"
@@ -348,14 +346,11 @@ class TestBreakdowns:
             assert time.perf_counter() - started < 5
         assert caught.value.reason == "ProtocolError"
 
-    def test_a_reply_that_trickles_in_ends_with_the_time_out(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(wechat_module, "CALL_TIMEOUT", 0.3)
+    def test_a_reply_that_trickles_in_ends_with_the_time_out(self) -> None:
         with canned(http(b"{" + b" " * 100), trickle=0.01) as url:
             started = time.perf_counter()
             with pytest.raises(WeChatUnavailableError):
-                WeChat([url]).code2session(APPID, SECRET, "code")
+                WeChat([url], call_timeout=0.3).code2session(APPID, SECRET, "code")
             assert 0.3 <= time.perf_counter() - started < 5
 
     def test_a_redirect_is_not_followed(self, wechat: SimulatedWeChat, url: str) -> None:
@@ -385,15 +380,18 @@ class TestBreakdowns:
         with serve(wechat, port):
             assert client.stable_access_token(APPID, SECRET).expires_in > 7000
 
-    def test_a_connection_unused_for_long_is_not_trusted(
-        self, caller: Caller, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(("idle", "kept"), [(19, True), (21, False)])
+    def test_a_connection_unused_for_20_seconds_is_not_trusted(
+        self, url: str, idle: float, kept: bool
     ) -> None:
-        monkeypatch.setattr(caller.client, "_used_at", time.monotonic() - 21)
-        connections = caller.client._pool.pools
-        (before,) = [connections[key] for key in connections.keys()]  # noqa: SIM118
-        caller.client.stable_access_token(APPID, SECRET)
-        (after,) = [connections[key] for key in connections.keys()]  # noqa: SIM118
-        assert after is not before
+        now = 0.0
+        pool = urllib3.PoolManager()
+        client = WeChat([url], pool, clock=lambda: now)
+        client.stable_access_token(APPID, SECRET)
+        before = pool.connection_from_url(url)
+        now += idle
+        client.stable_access_token(APPID, SECRET)
+        assert (pool.connection_from_url(url) is before) is kept
 
 
 class TestErrcodes:

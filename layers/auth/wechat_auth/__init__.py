@@ -1,12 +1,18 @@
 """Login and phone numbers for WeChat mini-programs, on AWS Lambda.
 
-The rooms of this package:
+The rooms of this package, from the roof to the cellar; each imports only from below:
 
-* ``http`` – requests in, answers and problem documents out; ``fields`` – what a body may hold.
-* ``login``, ``phone``, ``open_data`` – the three calls; ``sessions`` – our own session tokens.
-* ``wechat`` – WeChat's server API; ``access_token`` – one token shared by every environment.
-* ``errors`` – every error, and the table of WeChat's errcodes.
-* ``services`` – what is built once per environment; ``settings`` – from which variables;
-  ``aws`` and ``secret_store`` – AWS clients and what Secrets Manager holds.
+* ``http`` – the shell: an event of Lambda's in, an answer or a problem document out.
+* ``backend`` – the wiring: what an execution environment is made of.
+* ``login``, ``phone``, ``open_data``, ``session_key`` – what a user asks for.
+* ``fields`` – what a request's body may hold.
+* ``sessions`` – our own session tokens; ``failure_budget`` – failed decryptions of a day;
+  ``phone_records`` – what is kept of a phone exchange; ``codes`` – the two kinds of code.
+* ``tokens`` – one access_token for every environment: ``tokens.access_tokens`` (who renews when),
+  ``tokens.table`` (the shared row and its lease), ``tokens.sources`` (who issues).
+* ``secret_store`` – key ring and AppSecrets; ``wechat`` – WeChat's server API.
+* ``storage`` – DynamoDB and Secrets Manager, and where botocore stops.
 * ``invocation`` – time budget, metrics and log of the one request being served.
+* ``settings`` – what a deployment can choose.
+* ``errors`` – every error, and the table of WeChat's errcodes.
 """

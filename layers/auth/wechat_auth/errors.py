@@ -126,7 +126,7 @@ class Errcode:
 
     Attributes:
         problem: What the client is told.
-        remedy: What the operator must do, for the log; ``None`` where it is no operator's fault.
+        remedy: What the operator must do, for the log; ``None`` if it is no operator's fault.
     """
 
     problem: Problem
@@ -214,7 +214,7 @@ ERRCODES: dict[int, Errcode] = {
     89506: _ADDRESS,
     89507: _ADDRESS,
 }
-"""errcode → meaning, wherever it does not depend on the call."""
+"""errcode → meaning, unless it depends on the call."""
 
 ERRCODES_OF_CALL: dict[tuple[str, int], Errcode] = {
     ("getStableAccessToken", 40001): _SECRET,
@@ -229,7 +229,7 @@ ERRCODES_OF_CALL: dict[tuple[str, int], Errcode] = {
     ("getPhoneNumber", 40029): Errcode(PHONE_CODE_REJECTED),
     ("getPhoneNumber", 40163): Errcode(PHONE_CODE_REJECTED),
 }
-"""(call, errcode) → meaning, where the same errcode means something else for that call."""
+"""(call, errcode) → meaning, when the errcode means something else for that call."""
 
 UNKNOWN_ERRCODE = Errcode(
     WECHAT_UNAVAILABLE, "an errcode that is not in the table: look it up with its rid"
@@ -237,6 +237,16 @@ UNKNOWN_ERRCODE = Errcode(
 
 TOKEN_REFUSED = frozenset({40001, 40014, 42001})
 """errcodes by which a call refuses its access_token (elsewhere 40001 may mean AppSecret)."""
+APP_SECRET_REFUSED = frozenset({40001, 40125})
+"""errcodes by which code2Session and the token calls refuse the AppSecret."""
+CODE_INVALID = 40029
+"""The errcode of a login or phone code that is unknown, of the other kind or expired."""
+ADDRESS_REFUSED = 40164
+"""The errcode of a call from an address that the IP whitelist does not hold."""
+NOT_MADE_BY_WECHAT = 1
+"""The errcode by which checkEncryptedData says no."""
+KEY_NOT_LIVE = frozenset({87007, 87009})
+"""errcodes of a session_key that a later wx.login has replaced, or that has expired."""
 
 
 class AuthError(Exception):
@@ -244,12 +254,13 @@ class AuthError(Exception):
 
     Args:
         problem: What kind.
-        detail: Instead of the kind's own detail, where more can be said. Never holds a secret.
+        detail: Instead of the kind's own detail, when more can be said. Never holds a secret.
         errcode: WeChat's errcode, for the log.
         rid: WeChat's request id, for the client and the log.
         remedy: What the operator must do; makes it an operator's fault in log and metric.
         reason: What happened, for the log, like ``GetItem: ThrottlingException``. Holds no URL.
         retry_after: Instead of the kind's own, in seconds.
+        call: WeChat's name of the call that failed, like ``code2Session``, for the log.
     """
 
     def __init__(
@@ -262,8 +273,8 @@ class AuthError(Exception):
         remedy: str | None = None,
         reason: str | None = None,
         retry_after: int | None = None,
+        call: str | None = None,
     ) -> None:
-        """See the class."""
         self.problem = problem
         self.detail = detail or problem.detail
         self.errcode = errcode
@@ -271,7 +282,12 @@ class AuthError(Exception):
         self.remedy = remedy
         self.reason = reason
         self.retry_after = problem.retry_after if retry_after is None else retry_after
+        self.call = call
         super().__init__(f"{problem.code}: {self.detail}")
+
+    def because(self, detail: str) -> "AuthError":
+        """Return the same error with another detail, when more can be said to the client."""
+        return AuthError(self.problem, detail, errcode=self.errcode, rid=self.rid, call=self.call)
 
 
 class WeChatError(AuthError):
@@ -287,13 +303,11 @@ class WeChatError(AuthError):
     def __init__(
         self, call: str, errcode: int, rid: str | None = None, address: str | None = None
     ) -> None:
-        """See the class."""
         meaning = ERRCODES_OF_CALL.get((call, errcode)) or ERRCODES.get(errcode, UNKNOWN_ERRCODE)
         remedy = meaning.remedy
         if remedy and address:
             remedy = f"{remedy} (the address is {address})"
-        super().__init__(meaning.problem, errcode=errcode, rid=rid, remedy=remedy)
-        self.call = call
+        super().__init__(meaning.problem, errcode=errcode, rid=rid, remedy=remedy, call=call)
 
 
 class WeChatUnavailableError(AuthError):
@@ -305,9 +319,7 @@ class WeChatUnavailableError(AuthError):
     """
 
     def __init__(self, call: str, reason: str) -> None:
-        """See the class."""
-        super().__init__(WECHAT_UNAVAILABLE, reason=reason)
-        self.call = call
+        super().__init__(WECHAT_UNAVAILABLE, reason=reason, call=call)
 
 
 def invalid_field(field: str, expectation: str) -> AuthError:

@@ -5,10 +5,10 @@ Unknown fields are ignored, so that a client may be newer than the server.
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from wechat_auth.errors import SESSION_INVALID, AuthError, invalid_field
-from wechat_auth.open_data import EncryptedOpenData
 from wechat_auth.sessions import Session
 from wechat_crypto import Base64Error, decode_base64, repair_base64
 
@@ -21,18 +21,49 @@ _BLOCK = 16
 Body = Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class EncryptedOpenData:
+    """What a phone gave, in one of its two forms.
+
+    Attributes:
+        encrypted_data: Base64 of the ciphertext; empty if there is a cloudID instead.
+        iv: Base64 of 16 bytes; empty if there is a cloudID instead.
+        cloud_id: The cloudID, or empty.
+        raw_data: ``rawData`` of wx.getUserInfo, if it was sent.
+        signature: ``signature`` of wx.getUserInfo, if it was sent.
+    """
+
+    encrypted_data: str = field(default="", repr=False)
+    iv: str = field(default="", repr=False)
+    cloud_id: str = field(default="", repr=False)
+    raw_data: str | None = field(default=None, repr=False)
+    signature: str | None = field(default=None, repr=False)
+
+
 def code(body: Body) -> str:
     """Read ``code``: a login or phone code, which is letters, digits, ``_`` and ``-``."""
-    return _matching(body, "code", _CODE, "must be the code that wx gave, unchanged")
+    return _matching(
+        body, "code", _CODE, "must be the code from wx.login or getPhoneNumber, unmodified"
+    )
 
 
-def appid(body: Body, appids: tuple[str, ...]) -> str:
-    """Read ``appid``, or know it where only one mini-program is served.
+def appid(body: Body, appids: tuple[str, ...], session: Session | None = None) -> str:
+    """Read ``appid``, or know it: from the session, or if only one mini-program is served.
 
     Args:
         body: The request's body.
         appids: The mini-programs this deployment serves.
+        session: Of the user who is logged in, if anyone; ``appid`` may only repeat its app.
+
+    Raises:
+        AuthError: ``session_invalid`` if the session's app is not served here any more.
     """
+    if session:
+        if session.appid not in appids:
+            raise AuthError(SESSION_INVALID)
+        if body.get("appid", session.appid) != session.appid:
+            raise invalid_field("appid", "must be the app that the Bearer token belongs to")
+        return session.appid
     if "appid" not in body:
         if len(appids) == 1:
             return appids[0]
@@ -43,26 +74,13 @@ def appid(body: Body, appids: tuple[str, ...]) -> str:
     return value
 
 
-def appid_of(body: Body, appids: tuple[str, ...], session: Session) -> str:
-    """Read ``appid`` where somebody is logged in: it is the session's, and may only repeat it.
-
-    Raises:
-        AuthError: ``session_invalid`` if the session's app is not served here any more.
-    """
-    if session.appid not in appids:
-        raise AuthError(SESSION_INVALID)
-    if body.get("appid", session.appid) != session.appid:
-        raise invalid_field("appid", "must be the app that the Bearer token belongs to")
-    return session.appid
-
-
 def open_data(body: Body) -> EncryptedOpenData:
     """Read ``encryptedData`` + ``iv`` or ``cloudID``, and ``rawData`` + ``signature`` if given."""
     raw_data, signature = _raw_data(body)
     if "cloudID" in body:
         if "encryptedData" in body or "iv" in body:
             raise invalid_field("cloudID", "cannot be sent together with encryptedData and iv")
-        cloud_id = _matching(body, "cloudID", _CLOUD_ID, "must be the cloudID that wx gave")
+        cloud_id = _matching(body, "cloudID", _CLOUD_ID, "must be the cloudID from wx, unmodified")
         return EncryptedOpenData(cloud_id=cloud_id, raw_data=raw_data, signature=signature)
     encrypted_data, iv = _base64(body, "encryptedData"), _base64(body, "iv")
     if len(decode_base64(iv)) != _IV_LENGTH:
@@ -98,5 +116,5 @@ def _text(body: Body, name: str) -> str:
         raise invalid_field(name, "is missing")
     value = body[name]
     if not isinstance(value, str) or not value:
-        raise invalid_field(name, "must be a text that is not empty")
+        raise invalid_field(name, "must be a non-empty string")
     return value

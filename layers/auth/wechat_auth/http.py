@@ -1,4 +1,4 @@
-"""The HTTP shell around the handlers: API Gateway's event in, an answer or a problem document out.
+"""The shell around the handlers: an event of Lambda's in, an answer or a problem document out.
 
 Sources: payload format 2.0 (AWS, "Working with AWS Lambda proxy integrations for HTTP APIs"),
 RFC 9457 (problem documents), RFC 6750 (Bearer tokens), RFC 9110 (Accept-Language, Retry-After).
@@ -12,10 +12,11 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Protocol
 
 from wechat_auth import invocation
-from wechat_auth.aws import AwsError, explain
+from wechat_auth.backend import Backend, backend
 from wechat_auth.errors import (
     INTERNAL_ERROR,
     REQUEST_TOO_LARGE,
@@ -23,6 +24,7 @@ from wechat_auth.errors import (
     AuthError,
     invalid_field,
 )
+from wechat_crypto import parse_json
 
 MAX_BODY = 16 * 1024
 """Bytes a request's body may hold."""
@@ -52,7 +54,7 @@ class Request:
         return cls(
             method=event["requestContext"]["http"]["method"],
             query=event.get("queryStringParameters") or {},
-            headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
+            headers=_headers(event),
             _body=event.get("body") or "",
             _is_base64=bool(event.get("isBase64Encoded")),
         )
@@ -72,12 +74,8 @@ class Request:
         if len(raw) > MAX_BODY:
             raise AuthError(REQUEST_TOO_LARGE)
         try:
-            document = json.loads(
-                raw.decode("utf-8"),
-                parse_constant=_refuse_constant,
-                object_pairs_hook=_refuse_duplicates,
-            )
-        except (ValueError, RecursionError):
+            document = parse_json(raw.decode("utf-8"), unique=True, finite=False)
+        except ValueError:
             raise invalid_field("body", "must be JSON (RFC 8259) in UTF-8") from None
         if not isinstance(document, dict):
             raise invalid_field("body", "must be a JSON object")
@@ -128,42 +126,113 @@ class Reply:
     body: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
-Handler = Callable[[Event, invocation.LambdaContext], dict[str, Any]]
+class LambdaHandler(Protocol):
+    """What Lambda calls."""
+
+    def __call__(
+        self,
+        event: Event,
+        context: invocation.LambdaContext,
+        make_backend: Callable[[], Backend] = backend,
+    ) -> dict[str, Any]:
+        """Serve one invocation; Lambda gives the event and the context."""
 
 
-def endpoint(handle: Callable[[Request], Reply]) -> Handler:
+def endpoint(handle: Callable[[Request, Backend], Reply]) -> LambdaHandler:
     """Make a Lambda handler of a function from request to reply.
 
     Every error becomes a problem document; one log line of named fields says what happened.
     """
 
-    @wraps(handle)
-    def handler(event: Event, context: invocation.LambdaContext) -> dict[str, Any]:
-        started = time.perf_counter()
-        request_id = event.get("requestContext", {}).get("requestId")
-        with invocation.serving(context, request_id) as current:
-            error = None
+    def serve(event: Event, made: Backend, current: invocation.Invocation) -> dict[str, Any]:
+        reply = handle(Request.from_event(event), made)
+        answer = _answer(reply.status, reply.body, "application/json")
+        return _logged(answer, event, current)
+
+    def refuse(error: AuthError, event: Event, current: invocation.Invocation) -> dict[str, Any]:
+        return _logged(_problem(error, event, current.request_id), event, current, error)
+
+    return _shell(handle, serve, refuse)
+
+
+def authorizer(authorize: Callable[[str, Backend], Mapping[str, str]]) -> LambdaHandler:
+    """Make a Lambda authorizer of a function from a session token to the context it yields.
+
+    What is not about the token (a table that cannot be read) is raised, so that API Gateway
+    answers 500 and not "forbidden".
+    Source: payload format 2.0 and simple response (AWS, "Control access to HTTP APIs with AWS
+    Lambda authorizers").
+    """
+
+    def serve(event: Event, made: Backend, _: invocation.Invocation) -> dict[str, Any]:
+        token = bearer_token(_headers(event).get("authorization", ""))
+        return {"isAuthorized": True, "context": authorize(token, made)}
+
+    def refuse(error: AuthError, _: Event, __: invocation.Invocation) -> dict[str, Any]:
+        if error.problem is SESSION_INVALID:
+            return {"isAuthorized": False}
+        raise error
+
+    return _shell(authorize, serve, refuse)
+
+
+def scheduled(work: Callable[[Backend], dict[str, Any]]) -> LambdaHandler:
+    """Make a Lambda handler of work that no request asks for; what fails is raised."""
+
+    def serve(_: Event, made: Backend, __: invocation.Invocation) -> dict[str, Any]:
+        return work(made)
+
+    def refuse(error: AuthError, _: Event, __: invocation.Invocation) -> dict[str, Any]:
+        raise error
+
+    return _shell(work, serve, refuse)
+
+
+def _shell(
+    wrapped: Callable[..., Any],
+    serve: Callable[[Event, Backend, invocation.Invocation], dict[str, Any]],
+    refuse: Callable[[AuthError, Event, invocation.Invocation], dict[str, Any]],
+) -> LambdaHandler:
+    """Serve within an invocation; whatever is raised becomes our error, logged and refused."""
+
+    @wraps(wrapped)
+    def handler(
+        event: Event,
+        context: invocation.LambdaContext,
+        make_backend: Callable[[], Backend] = backend,
+    ) -> dict[str, Any]:
+        with invocation.serving(
+            context, event.get("requestContext", {}).get("requestId")
+        ) as current:
             try:
-                reply = handle(Request.from_event(event))
-                answer = _answer(reply.status, reply.body, "application/json")
+                return serve(event, make_backend(), current)
             except Exception as caught:  # noqa: BLE001  nothing may reach the client as it is
                 error = _as_auth_error(caught, current.request_id)
-                answer = _problem(error, event, current.request_id)
-            invocation.logger.info(
-                "request",
-                extra={
-                    "route": event.get("routeKey"),
-                    "status": answer["statusCode"],
-                    "ms": round((time.perf_counter() - started) * 1000, 1),
-                    "requestId": current.request_id,
-                    "code": error.problem.code if error else None,
-                    "errcode": error.errcode if error else None,
-                    "rid": error.rid if error else None,
-                },
-            )
-        return answer
+            return refuse(error, event, current)
 
     return handler
+
+
+def _logged(
+    answer: dict[str, Any],
+    event: Event,
+    current: invocation.Invocation,
+    error: AuthError | None = None,
+) -> dict[str, Any]:
+    """Write the request's log line."""
+    invocation.logger.info(
+        "request",
+        extra={
+            "route": event.get("routeKey"),
+            "status": answer["statusCode"],
+            "ms": round((time.perf_counter() - current.began) * 1000, 1),
+            "requestId": current.request_id,
+            "code": error.problem.code if error else None,
+            "errcode": error.errcode if error else None,
+            "rid": error.rid if error else None,
+        },
+    )
+    return answer
 
 
 def bearer_token(authorization: str) -> str:
@@ -201,8 +270,6 @@ def _weight(parameter: str) -> float:
 
 def _as_auth_error(error: Exception, request_id: str) -> AuthError:
     """Find the answer to any exception, and log what the client is not told."""
-    if isinstance(error, AwsError):
-        error = explain(error)
     if not isinstance(error, AuthError):
         # Where it happened, but not its text: that may quote what the client sent.
         frames = traceback.extract_tb(error.__traceback__)
@@ -216,15 +283,14 @@ def _as_auth_error(error: Exception, request_id: str) -> AuthError:
             },
         )
         return AuthError(INTERNAL_ERROR)
-    if error.remedy or error.problem.status >= 500:  # noqa: PLR2004
+    if error.remedy or error.problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         invocation.log_fault(error)
     return error
 
 
 def _problem(error: AuthError, event: Event, request_id: str) -> dict[str, Any]:
     problem = error.problem
-    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-    english = prefers_english(headers.get("accept-language", ""))
+    english = prefers_english(_headers(event).get("accept-language", ""))
     body: dict[str, Any] = {
         "type": f"urn:wechat-auth:problem:{problem.code}",
         "title": problem.title_en if english else problem.title_zh,
@@ -255,12 +321,5 @@ def _answer(status: int, body: Mapping[str, Any] | None, media_type: str) -> dic
     return answer
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        raise ValueError("a name stands twice in an object")
-    return document
+def _headers(event: Event) -> dict[str, str]:
+    return {name.lower(): value for name, value in (event.get("headers") or {}).items()}

@@ -14,7 +14,7 @@ from typing import Protocol
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
-from wechat_auth.errors import AuthError, WeChatError, WeChatUnavailableError
+from wechat_auth.errors import AuthError
 
 logger = Logger()
 
@@ -42,14 +42,14 @@ class Invocation:
     Attributes:
         context: Lambda's context object.
         request_id: Under which the log and the client's problem document know it.
-        deadline: When work must be over, on the monotonic clock, in seconds.
+        began: When it began, in seconds of the performance counter.
         metrics: What CloudWatch is told (EMF).
         measured: Whether anything was put into ``metrics``.
     """
 
     context: LambdaContext
     request_id: str
-    deadline: float
+    began: float = field(default_factory=time.perf_counter)
     metrics: EphemeralMetrics = field(default_factory=EphemeralMetrics)
     measured: bool = False
 
@@ -65,10 +65,7 @@ def serving(context: LambdaContext, request_id: str | None = None) -> Iterator[I
         context: Lambda's context object.
         request_id: API Gateway's id of the request, if there is one; else it is Lambda's.
     """
-    budget = context.get_remaining_time_in_millis() / 1000 - _RESERVE
-    invocation = Invocation(
-        context, request_id or context.aws_request_id, time.monotonic() + budget
-    )
+    invocation = Invocation(context, request_id or context.aws_request_id)
     token = _current.set(invocation)
     try:
         yield invocation
@@ -78,19 +75,19 @@ def serving(context: LambdaContext, request_id: str | None = None) -> Iterator[I
             invocation.metrics.flush_metrics()
 
 
-def context() -> LambdaContext | None:
-    """Return Lambda's context object, or ``None`` outside an invocation."""
-    invocation = _current.get()
-    return invocation.context if invocation else None
-
-
-def remaining(at_most: float) -> float:
+def remaining(at_most: float, *, reserve: float = _RESERVE) -> float:
     """Return how many seconds there are for a piece of work that may take ``at_most``.
 
     Zero or less means that there is no time left. Outside an invocation nothing limits it.
+
+    Args:
+        at_most: Seconds that the work may take.
+        reserve: Seconds kept back for the answer.
     """
     invocation = _current.get()
-    return at_most if invocation is None else min(at_most, invocation.deadline - time.monotonic())
+    if invocation is None:
+        return at_most
+    return min(at_most, invocation.context.get_remaining_time_in_millis() / 1000 - reserve)
 
 
 def count(metric: str, value: float = 1) -> None:
@@ -109,7 +106,7 @@ def log_fault(error: AuthError) -> None:
     fields = {
         "requestId": invocation.request_id if invocation else None,
         "code": error.problem.code,
-        "call": error.call if isinstance(error, WeChatError | WeChatUnavailableError) else None,
+        "call": error.call,
         "errcode": error.errcode,
         "rid": error.rid,
         "reason": error.reason,

@@ -1,11 +1,16 @@
 """Login: a wx.login code becomes a session of ours."""
 
-from wechat_auth import invocation, services
-from wechat_auth.errors import AuthError, WeChatError
-from wechat_auth.sessions import IssuedSession
+from wechat_auth import invocation
+from wechat_auth.codes import PHONE_CODE_SENT_AS_LOGIN_CODE, looks_like_phone_code
+from wechat_auth.errors import APP_SECRET_REFUSED, CODE_INVALID, WeChatError
+from wechat_auth.secret_store import SecretStore
+from wechat_auth.sessions import IssuedSession, Sessions
+from wechat_auth.wechat import WeChat
 
 
-def login(appid: str, code: str) -> IssuedSession:
+def login(
+    appid: str, code: str, *, secrets: SecretStore, wechat: WeChat, sessions: Sessions
+) -> IssuedSession:
     """Exchange a login code at WeChat and start a session: one call, one write.
 
     Needs no access_token, so it works while none can be had.
@@ -13,37 +18,23 @@ def login(appid: str, code: str) -> IssuedSession:
     Args:
         appid: The app in which wx.login ran.
         code: What wx.login gave; works once, for 5 minutes.
+        secrets: For the AppSecret.
+        wechat: Exchanges the code.
+        sessions: Where the session is started.
 
     Raises:
         AuthError: ``login_code_rejected``, ``user_blocked``, ``wechat_unavailable`` or an
             operator's fault.
     """
-    secrets = services.secret_store()
     secrets.key_ring()  # without it no session can be stored, and the code would be spent in vain
     try:
-        who = services.wechat().code2session(appid, secrets.app_secret(appid), code)
+        who = wechat.code2session(appid, secrets.app_secret(appid), code)
     except WeChatError as error:
-        if error.errcode in {40001, 40125}:
+        if error.errcode in APP_SECRET_REFUSED:
             secrets.app_secret_refused()
-        if error.errcode == 40029 and looks_like_phone_code(code):  # noqa: PLR2004
-            raise AuthError(
-                error.problem,
-                "This has the form of a phone code (getPhoneNumber): POST it to /phone, and send "
-                "the code of wx.login here.",
-                errcode=error.errcode,
-                rid=error.rid,
-            ) from None
+        if error.errcode == CODE_INVALID and looks_like_phone_code(code):
+            raise error.because(PHONE_CODE_SENT_AS_LOGIN_CODE) from None
         raise
-    issued = services.sessions().issue(appid, who)
+    issued = sessions.issue(appid, who)
     invocation.count("Logins")
     return issued
-
-
-def looks_like_login_code(code: str) -> bool:
-    """Tell whether a code has the form of wx.login's: 32 letters and digits from a ``0`` on."""
-    return len(code) == 32 and code.startswith("0") and code.isalnum()  # noqa: PLR2004
-
-
-def looks_like_phone_code(code: str) -> bool:
-    """Tell whether a code has the form of getPhoneNumber's: 64 lower-case hexadecimal digits."""
-    return len(code) == 64 and not set(code) - set("0123456789abcdef")  # noqa: PLR2004

@@ -8,15 +8,11 @@ WeChat refuses an AppSecret, or what was stored cannot be used.
 import json
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from wechat_auth import invocation
-from wechat_auth.aws import AwsError
 from wechat_auth.errors import misconfigured
+from wechat_auth.storage import Aws, StorageError
 from wechat_crypto import KeyRing, KeyRingError, UnknownKeyError
-
-if TYPE_CHECKING:
-    from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
 _READ_AGAIN_AFTER = 60
 """Seconds between two reads of the same secret, so that a flood of bad input reads it once."""
@@ -26,7 +22,7 @@ class SecretStore:
     """The key ring and the AppSecrets of this deployment.
 
     Args:
-        secrets_manager: Gives the client when it is first needed.
+        aws: Reads the secrets.
         key_ring_id: Secrets Manager id of ``{"current":"k1","k1":"…"}``.
         app_secrets_id: Secrets Manager id of ``{"<appid>":"<AppSecret>"}``.
         clock: Gives the time in seconds.
@@ -34,15 +30,14 @@ class SecretStore:
 
     def __init__(
         self,
-        secrets_manager: "Callable[[], SecretsManagerClient]",
+        aws: Aws,
         *,
         key_ring_id: str,
         app_secrets_id: str,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """See the class."""
-        self._key_ring_secret = _Secret(secrets_manager, key_ring_id, clock)
-        self._app_secrets = _Secret(secrets_manager, app_secrets_id, clock)
+        self._key_ring_secret = _Secret(aws, key_ring_id, clock)
+        self._app_secrets = _Secret(aws, app_secrets_id, clock)
         self._key_ring: tuple[str, KeyRing] | None = None
 
     def key_ring(self) -> KeyRing:
@@ -60,7 +55,7 @@ class SecretStore:
                 fault = misconfigured(f"the key ring secret is not usable: {error}")
                 if self._key_ring is None:
                     raise fault from None
-                invocation.log_fault(fault)  # damaged meanwhile: the good one goes on serving
+                invocation.log_fault(fault)  # damaged meanwhile: keep serving the good one
         return self._key_ring[1]
 
     def unseal(self, blob: bytes, *, purpose: str, context: str) -> bytes:
@@ -99,13 +94,8 @@ class SecretStore:
 class _Secret:
     """The text of one secret, kept until it is doubted."""
 
-    def __init__(
-        self,
-        secrets_manager: "Callable[[], SecretsManagerClient]",
-        secret_id: str,
-        clock: Callable[[], float],
-    ) -> None:
-        self._secrets_manager = secrets_manager
+    def __init__(self, aws: Aws, secret_id: str, clock: Callable[[], float]) -> None:
+        self._aws = aws
         self._id = secret_id
         self._clock = clock
         self._text: str | None = None
@@ -117,18 +107,16 @@ class _Secret:
         self._doubted = True
 
     def text(self) -> str:
-        """Return the text; the one that is known goes on serving where a new one cannot be had."""
+        """Return the text; keep serving the cached one if it cannot be refreshed."""
         known, now = self._text, self._clock()
         if known is not None and not (self._doubted and now >= self._read_at + _READ_AGAIN_AFTER):
             return known
         try:
-            answer = self._secrets_manager().get_secret_value(SecretId=self._id)
-        except AwsError:
+            text = self._text = self._aws.secret_text(self._id)
+        except StorageError:
             if known is None:
                 raise
             self._read_at = now
             return known
-        # A secret stored as binary has no text; it is then as wrong as an empty one.
-        text = self._text = answer.get("SecretString", "")
         self._read_at, self._doubted = now, False
         return text

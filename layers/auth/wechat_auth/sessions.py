@@ -2,11 +2,8 @@
 
 A token is base64url of 52 bytes: user id (16) · issued at (4, big-endian seconds) · secret (32,
 random). The item's sort key holds only a hash of the secret, so the table holds no usable token,
-and openid, unionid and session_key stand sealed, bound to the item's place. A login is one write,
-a check one read, and logging out everywhere one query.
-
-Beside a user's sessions stands one item that counts the day's failed decryptions. It sorts after
-them, so that reading the newest sessions brings it along.
+and openid, unionid and session_key are sealed, bound to the item's place. A login is one write, a
+check one read, and logging out everywhere one query.
 """
 
 import base64
@@ -15,28 +12,20 @@ import hashlib
 import json
 import secrets as random_source
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
-from wechat_auth.errors import SESSION_INVALID, TOO_MANY_FAILURES, AuthError
+from wechat_auth import failure_budget
+from wechat_auth.errors import SESSION_INVALID, AuthError
 from wechat_auth.secret_store import SecretStore
+from wechat_auth.storage import Item, Table
 from wechat_auth.wechat import Code2Session
 from wechat_crypto import UnsealError
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.client import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 _USER, _ISSUED, _SECRET = 16, 4, 32
 _TOKEN = _USER + _ISSUED + _SECRET
 _TOKEN_TEXT = 70  # characters of base64url without padding
-_FAILURES = "~failures"
-_OTHER_KEYS = 3
-_BATCH = 25  # BatchWriteItem takes no more
-_DAY = 86_400
+_OTHER_KEYS = 3  # session_keys of the user's other sessions that are tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +73,13 @@ class History:
     Attributes:
         session: The session of this request.
         session_keys: The keys to try: this session's, then the user's newest others.
+        user: The partition in which the user's failures are counted.
         failures: Failed decryptions today.
     """
 
     session: Session
     session_keys: tuple[str, ...] = field(repr=False)
+    user: bytes = field(repr=False)
     failures: int
 
 
@@ -96,7 +87,6 @@ class Sessions:
     """The sessions of all users.
 
     Args:
-        dynamodb: Gives the client when it is first needed.
         table: The Sessions table.
         secrets: For the key ring.
         life: Seconds a session lives.
@@ -105,15 +95,12 @@ class Sessions:
 
     def __init__(
         self,
-        dynamodb: "Callable[[], DynamoDBClient]",
-        table: str,
+        table: Table,
         secrets: SecretStore,
         *,
         life: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """See the class."""
-        self._dynamodb = dynamodb
         self._table = table
         self._secrets = secrets
         self._life = life
@@ -139,13 +126,13 @@ class Sessions:
             purpose="session",
             context=self._context(user, session.sort_key),
         )
-        self._dynamodb().put_item(
-            TableName=self._table,
-            Item={
-                **_key(user, session.sort_key),
-                "sealed": {"B": sealed},
-                "expires_at": {"N": str(session.expires_at)},
-            },
+        self._table.put(
+            {
+                "user": user,
+                "session": session.sort_key,
+                "sealed": sealed,
+                "expires_at": session.expires_at,
+            }
         )
         token = base64.urlsafe_b64encode(user + issued_at.to_bytes(_ISSUED, "big") + secret)
         return IssuedSession(token.decode().rstrip("="), session.expires_at, session)
@@ -178,80 +165,17 @@ class Sessions:
 
     def end(self, session: Session) -> None:
         """Log out: the token is refused from the next request on."""
-        self._dynamodb().delete_item(
-            TableName=self._table, Key=_key(session.user, session.sort_key)
-        )
+        self._table.delete({"user": session.user, "session": session.sort_key})
 
     def end_all(self, session: Session) -> None:
         """Log the user out of this app everywhere."""
         for user in self._partitions(session):
-            self._delete(user, self._sort_keys(user))
-
-    def count_failure(self, session: Session, limit: int) -> None:
-        """Count a failed decryption of this user against the day's budget.
-
-        Raises:
-            AuthError: ``too_many_failures`` if the budget was used up before; nobody may then
-                learn that this attempt failed too.
-        """
-        now = int(self._clock())
-        user = self._partitions(session)[0]
-        today: AttributeValueTypeDef = {"N": str(now // _DAY)}
-
-        def add() -> bool:
-            return self._update_failures(
-                user,
-                "ADD failures :one",
-                "#day >= :today AND failures < :limit",
-                {":one": {"N": "1"}, ":today": today, ":limit": {"N": str(limit)}},
+            self._table.delete_all(
+                [{"user": user, "session": sort_key} for sort_key in self._sort_keys(user)]
             )
-
-        def begin_the_day() -> bool:
-            return self._update_failures(
-                user,
-                "SET failures = :one, #day = :today, expires_at = :ttl",
-                "attribute_not_exists(#day) OR #day < :today",
-                {":one": {"N": "1"}, ":today": today, ":ttl": {"N": str((now // _DAY + 2) * _DAY)}},
-            )
-
-        # Added once more where another request began the day in between.
-        if not (add() or begin_the_day() or add()):
-            raise too_many_failures(now)
-
-    def check_budget(self, history: History, limit: int) -> None:
-        """Refuse a user who has used up today's failed decryptions.
-
-        Raises:
-            AuthError: ``too_many_failures``.
-        """
-        if history.failures >= limit:
-            raise too_many_failures(int(self._clock()))
-
-    def _update_failures(
-        self,
-        user: bytes,
-        update: str,
-        condition: str,
-        values: "dict[str, AttributeValueTypeDef]",
-    ) -> bool:
-        """Update the day's counter if the condition holds, and tell whether it did."""
-        try:
-            self._dynamodb().update_item(
-                TableName=self._table,
-                Key=_key(user, _FAILURES),
-                UpdateExpression=update,
-                ConditionExpression=condition,
-                ExpressionAttributeNames={"#day": "day"},
-                ExpressionAttributeValues=values,
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-                return False
-            raise
-        return True
 
     def _partitions(self, session: Session) -> list[bytes]:
-        """Return where this user's items stand: the current key's partition, then older keys'."""
+        """Return where this user's items are: the current key's partition, then older keys'."""
         ring = self._secrets.key_ring()
         ids = [
             each[:_USER]
@@ -260,99 +184,68 @@ class Sessions:
         return ids if session.user in ids else [*ids, session.user]
 
     def _living(self, user: bytes, sort_key: str) -> Session:
-        answer = self._dynamodb().get_item(
-            TableName=self._table, Key=_key(user, sort_key), ConsistentRead=True
-        )
-        session = self._open(user, answer.get("Item", {}))
+        item = self._table.get({"user": user, "session": sort_key})
+        session = self._open(item) if item else None
         if session is None:
             raise AuthError(SESSION_INVALID)
         return session
 
     def _newest(self, user: bytes) -> tuple[list[Session], int]:
         """Read a user's newest living sessions and today's failures, in one query."""
-        answer = self._dynamodb().query(
-            TableName=self._table,
-            KeyConditionExpression="#user = :user",
-            ExpressionAttributeNames={"#user": "user"},
-            ExpressionAttributeValues={":user": {"B": user}},
-            ScanIndexForward=False,
-            Limit=2 + _OTHER_KEYS,
-            ConsistentRead=True,
+        items, _ = self._table.query(
+            "#user = :user", {"user": user}, newest_first=True, Limit=2 + _OTHER_KEYS
         )
-        items = answer["Items"]
         failures = 0
-        if items and items[0]["session"]["S"] == _FAILURES:
-            counter = items.pop(0)
-            if int(counter["day"]["N"]) >= int(self._clock()) // _DAY:
-                failures = int(counter["failures"]["N"])
-        sessions = (self._open(user, item) for item in items)
+        if items and items[0]["session"] == failure_budget.SORT_KEY:
+            failures = failure_budget.failures_today(items.pop(0), self._clock())
+        sessions = (self._open(item) for item in items)
         return [session for session in sessions if session is not None], failures
 
     def _history(self, session: Session, known: dict[bytes, tuple[list[Session], int]]) -> History:
         # More than one partition only while a rotated key's sessions are still alive.
-        read = [known.get(user) or self._newest(user) for user in self._partitions(session)]
+        partitions = self._partitions(session)
+        read = [known.get(user) or self._newest(user) for user in partitions]
         others = sorted(
             (one for newest, _ in read for one in newest if one.sort_key != session.sort_key),
             key=lambda one: one.sort_key,
             reverse=True,
         )
         keys = (session.session_key, *(one.session_key for one in others[:_OTHER_KEYS]))
-        return History(session, tuple(dict.fromkeys(keys)), sum(failures for _, failures in read))
+        failures = sum(failures for _, failures in read)
+        return History(session, tuple(dict.fromkeys(keys)), partitions[0], failures)
 
-    def _open(self, user: bytes, item: Any) -> Session | None:
-        """Unseal an item; ``None`` if it is absent, expired (TTL may lag days) or not ours."""
-        if "sealed" not in item or int(item["expires_at"]["N"]) <= self._clock():
+    def _open(self, item: Item) -> Session | None:
+        """Unseal an item; ``None`` if it has expired (TTL may lag days) or is not ours."""
+        if "sealed" not in item or item["expires_at"] <= self._clock():
             return None
-        sort_key: str = item["session"]["S"]
+        user, sort_key = item["user"], item["session"]
         try:
             appid, openid, unionid, session_key = json.loads(
                 self._secrets.unseal(
-                    item["sealed"]["B"],
-                    purpose="session",
-                    context=self._context(user, sort_key),
+                    item["sealed"], purpose="session", context=self._context(user, sort_key)
                 )
             )
         except UnsealError:
             return None
-        return Session(
-            user, sort_key, appid, openid, unionid, session_key, int(item["expires_at"]["N"])
-        )
+        return Session(user, sort_key, appid, openid, unionid, session_key, item["expires_at"])
 
     def _sort_keys(self, user: bytes) -> list[str]:
         """List all of a user's sessions, expired ones included."""
         found: list[str] = []
-        page: dict[str, Any] = {}
+        page: Item = {"ProjectionExpression": "#session"}
         while True:
-            answer = self._dynamodb().query(
-                TableName=self._table,
-                KeyConditionExpression="#user = :user AND #session < :failures",
-                ExpressionAttributeNames={"#user": "user", "#session": "session"},
-                ExpressionAttributeValues={":user": {"B": user}, ":failures": {"S": _FAILURES}},
-                ProjectionExpression="#session",
-                ConsistentRead=True,
+            items, rest = self._table.query(
+                "#user = :user AND #session < :failures",
+                {"user": user, "failures": failure_budget.SORT_KEY},
                 **page,
             )
-            found += [item["session"]["S"] for item in answer["Items"]]
-            if "LastEvaluatedKey" not in answer:
+            found += [item["session"] for item in items]
+            if rest is None:
                 return found
-            page = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
-
-    def _delete(self, user: bytes, sort_keys: Iterable[str]) -> None:
-        requests: list[Any] = [
-            {"DeleteRequest": {"Key": _key(user, sort_key)}} for sort_key in sort_keys
-        ]
-        while requests:
-            batch, requests = requests[:_BATCH], requests[_BATCH:]
-            answer = self._dynamodb().batch_write_item(RequestItems={self._table: batch})
-            requests += answer["UnprocessedItems"].get(self._table, [])
+            page["ExclusiveStartKey"] = rest
 
     def _context(self, user: bytes, sort_key: str) -> str:
-        return f"{self._table}|{user.hex()}|{sort_key}"
-
-
-def too_many_failures(now: int) -> AuthError:
-    """Make the 429 that tells how long the day still is."""
-    return AuthError(TOO_MANY_FAILURES, retry_after=_DAY - now % _DAY)
+        return f"{self._table.name}|{user.hex()}|{sort_key}"
 
 
 def _read_token(token: str) -> tuple[bytes, str]:
@@ -370,7 +263,3 @@ def _read_token(token: str) -> tuple[bytes, str]:
 
 def _sort_key(issued_at: int, secret: bytes) -> str:
     return f"{issued_at:010d}#{hashlib.sha256(secret).hexdigest()}"
-
-
-def _key(user: bytes, sort_key: str) -> "dict[str, AttributeValueTypeDef]":
-    return {"user": {"B": user}, "session": {"S": sort_key}}

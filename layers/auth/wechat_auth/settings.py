@@ -16,7 +16,7 @@ class Settings:
 
     Attributes:
         appids: The mini-programs this deployment serves.
-        wechat_base_urls: Where WeChat's API is; the next is tried where the one before could not
+        wechat_base_urls: Where WeChat's API is; the next is tried if the one before could not
             be connected to.
         access_token_mode: ``stable`` (getStableAccessToken) or ``classic`` (/cgi-bin/token).
         app_secrets_id: Secrets Manager id of the AppSecrets.

@@ -1,7 +1,7 @@
 """WeChat's server API: the eight calls this backend makes, one method each.
 
 Source: WeChat mini-program server API (developers.weixin.qq.com, OpenApiDoc). Every reply is HTTP
-200 with JSON, whatever its label says; a failure has ``errcode`` ≠ 0.
+200 with JSON, whatever its Content-Type; a failure has ``errcode`` ≠ 0.
 
 A login or phone code works once, so no request is ever sent a second time after it may have
 arrived. Nothing here puts a URL with its query, a secret, a token or a code into an error.
@@ -9,13 +9,13 @@ arrived. Nothing here puts a URL with its query, a secret, a token or a code int
 
 import json
 import logging
-import math
 import re
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
@@ -29,8 +29,14 @@ from urllib3.exceptions import (
 )
 
 from wechat_auth import invocation
-from wechat_auth.errors import WeChatError, WeChatUnavailableError
-from wechat_crypto import encrypted_data_hash, session_signature
+from wechat_auth.errors import (
+    ADDRESS_REFUSED,
+    KEY_NOT_LIVE,
+    NOT_MADE_BY_WECHAT,
+    WeChatError,
+    WeChatUnavailableError,
+)
+from wechat_crypto import encrypted_data_hash, parse_json, session_signature
 
 CONNECT_TIMEOUT = 1.5
 """Seconds to connect to one address."""
@@ -82,7 +88,7 @@ class PhoneNumber:
     """A user's phone number.
 
     Attributes:
-        phone_number: With the country code where it is a foreign number.
+        phone_number: With the country code if it is a foreign number.
         pure_phone_number: Without the country code.
         country_code: Digits, like ``86``.
     """
@@ -96,24 +102,41 @@ class WeChat:
     """WeChat's server API.
 
     Args:
-        base_urls: Where it is, like ``https://api.weixin.qq.com``. The next is tried only where
-            no connection to the one before was made.
+        base_urls: Where it is, like ``https://api.weixin.qq.com``. The next is tried only if no
+            connection to the one before was made.
         pool: The connections; kept alive, TLS verified, no redirects.
+        call_timeout: Seconds for a whole call, addresses that cannot be connected to included.
+        connect_timeout: Seconds to connect to one address.
+        clock: Gives the time in seconds, never going back.
     """
 
-    def __init__(self, base_urls: Sequence[str], pool: urllib3.PoolManager | None = None) -> None:
-        """See the class."""
+    def __init__(
+        self,
+        base_urls: Sequence[str],
+        pool: urllib3.PoolManager | None = None,
+        *,
+        call_timeout: float = CALL_TIMEOUT,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._base_urls = [url.rstrip("/") for url in base_urls]
-        self._pool = pool or _pool(self._base_urls)
-        self._used_at = time.monotonic()
+        self._pool = pool or tls_pool(self._base_urls)
+        self._call_timeout = call_timeout
+        self._connect_timeout = connect_timeout
+        self._clock = clock
+        self._used_at = clock()
 
     def connect(self) -> None:
-        """Connect ahead of the first call; where that fails, the call will try again and say so."""
+        """Connect ahead of the first call; if that fails, the call will try again and say so."""
         with suppress(HTTPError):
             self._pool.request(
-                "HEAD", self._base_urls[0], timeout=CONNECT_TIMEOUT, retries=False, redirect=False
+                "HEAD",
+                self._base_urls[0],
+                timeout=self._connect_timeout,
+                retries=False,
+                redirect=False,
             )
-            self._used_at = time.monotonic()
+            self._used_at = self._clock()
 
     def code2session(self, appid: str, secret: str, code: str) -> Code2Session:
         """Exchange a login code (wx.login) for the user behind it.
@@ -141,7 +164,7 @@ class WeChat:
         Args:
             appid: The app.
             secret: Its AppSecret.
-            force: Replace a living token, which dies at once. 20 a day; a second one within 30 s
+            force: Replace a living token, which expires at once. 20 a day; a second one within 30 s
                 does nothing.
 
         Raises:
@@ -208,7 +231,7 @@ class WeChat:
         try:
             self._call("checkSessionKey", "GET", "/wxa/checksession", query)
         except WeChatError as error:
-            if error.errcode in {87007, 87009}:
+            if error.errcode in KEY_NOT_LIVE:
                 return False
             raise
         return True
@@ -243,7 +266,7 @@ class WeChat:
                 {"encrypted_msg_hash": encrypted_data_hash(encrypted_data)},
             )
         except WeChatError as error:
-            if error.errcode == 1:
+            if error.errcode == NOT_MADE_BY_WECHAT:
                 return False
             raise
         return reply.get("vaild") is True  # spelled so by WeChat
@@ -252,7 +275,7 @@ class WeChat:
         """Exchange a cloudID for the open data it stands for; needs no session_key.
 
         Returns:
-            The data, ``watermark`` included, or ``None`` where WeChat does not accept the cloudID
+            The data, ``watermark`` included, or ``None`` if WeChat does not accept the cloudID
             (expired, or another user's).
 
         Raises:
@@ -289,7 +312,7 @@ class WeChat:
             WeChatError: ``errcode`` is there and not 0.
             WeChatUnavailableError: No JSON object came back in time.
         """
-        started = time.monotonic()
+        started = self._clock()
         errcode = None
         try:
             # WeChat's own JSON may hold half a character: it goes back, and is refused there.
@@ -297,13 +320,13 @@ class WeChat:
             reply = self._send(call, method, f"{path}?{encoded}", body)
             errcode = reply.get("errcode", 0)
         finally:
-            invocation.measure_ms("WeChatLatency", (time.monotonic() - started) * 1000)
+            invocation.measure_ms("WeChatLatency", (self._clock() - started) * 1000)
             if errcode != 0:
                 invocation.count("WeChatErrors")
         if errcode != 0:
             message = str(reply.get("errmsg", ""))
             rid = _RID.search(message)
-            address = _ADDRESS.search(message) if errcode == 40164 else None  # noqa: PLR2004
+            address = _ADDRESS.search(message) if errcode == ADDRESS_REFUSED else None
             raise WeChatError(
                 call,
                 errcode if isinstance(errcode, int) else -1,
@@ -315,13 +338,13 @@ class WeChat:
     def _send(
         self, call: str, method: str, target: str, body: Mapping[str, object] | None
     ) -> dict[str, Any]:
-        deadline = time.monotonic() + invocation.remaining(CALL_TIMEOUT)
-        idle = time.monotonic() - self._used_at
+        deadline = self._clock() + invocation.remaining(self._call_timeout)
+        idle = self._clock() - self._used_at
         if idle > _MAX_IDLE:
             self._pool.clear()
         reason = "no time left"
         for base_url in self._base_urls:
-            left = deadline - time.monotonic()
+            left = deadline - self._clock()
             if left <= 0:
                 break
             try:
@@ -330,65 +353,55 @@ class WeChat:
                     base_url + target,
                     body=None if body is None else json.dumps(body).encode("ascii"),
                     headers={} if body is None else {"Content-Type": "application/json"},
-                    timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT, left), total=left),
+                    timeout=urllib3.Timeout(connect=min(self._connect_timeout, left), total=left),
                     retries=False,
                     redirect=False,
                     preload_content=False,
                 )
-                return _read(call, response, deadline)
+                return _read(call, response, lambda: self._clock() > deadline)
             except _NEVER_CONNECTED as error:
                 reason = type(error).__name__
             except HTTPError as error:
                 # The request may have arrived, and a code in it may be spent: never send again.
                 raise WeChatUnavailableError(call, type(error).__name__) from None
             finally:
-                self._used_at = time.monotonic()
+                self._used_at = self._clock()
         raise WeChatUnavailableError(call, reason)
 
 
-def _pool(base_urls: Sequence[str]) -> urllib3.PoolManager:
-    # Without a context of ours, urllib3 would read all authorities anew for every connection.
+def tls_pool(base_urls: Sequence[str]) -> urllib3.PoolManager:
+    """Return connections that verify TLS; to http addresses (a simulation) they are plain."""
+    # Without a context of ours, urllib3 would read all authorities again for every connection.
     tls = ssl.create_default_context() if base_urls[0].startswith("https:") else None
     return urllib3.PoolManager(num_pools=4, maxsize=4, cert_reqs="CERT_REQUIRED", ssl_context=tls)
 
 
 def _read(
-    call: str, response: urllib3.response.BaseHTTPResponse, deadline: float
+    call: str, response: urllib3.response.BaseHTTPResponse, is_late: Callable[[], bool]
 ) -> dict[str, Any]:
     """Read a reply that may be slow, endless, cut or no JSON at all."""
     content = b""
     try:
         while chunk := response.read1(65_536):
             content += chunk
-            if len(content) > _MAX_REPLY or time.monotonic() > deadline:
+            if len(content) > _MAX_REPLY or is_late():
                 raise ProtocolError("the reply is too long or too slow")
     except HTTPError:
         response.close()
         raise
     response.release_conn()
     reply = _parse(content)
-    if response.status != 200 or reply is None:  # noqa: PLR2004
+    if response.status != HTTPStatus.OK or reply is None:
         raise WeChatUnavailableError(call, f"HTTP {response.status} without JSON")
     return reply
 
 
 def _parse(content: bytes) -> dict[str, Any] | None:
     try:
-        document = json.loads(content, parse_constant=_refuse_constant, parse_float=_finite)
-    except (ValueError, RecursionError):
+        document = parse_json(content)
+    except ValueError:
         return None
     return document if isinstance(document, dict) else None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError("a number that no double holds, and that JSON could not answer")
-    return number
 
 
 def _text(reply: Mapping[str, Any], name: str, call: str) -> str:

@@ -5,6 +5,7 @@
   :func:`verify_raw_data_signature`, :func:`session_signature`, :func:`encrypted_data_hash`.
 * Sealing of what we store ourselves: :class:`KeyRing`.
 * Base64 as it arrives from phones: :func:`decode_base64`, :func:`repair_base64`.
+* JSON without Python's extensions: :func:`parse_json`.
 """
 
 from wechat_crypto.encoding import Base64Error, decode_base64, repair_base64
@@ -16,6 +17,7 @@ from wechat_crypto.signatures import (
     session_signature,
     verify_raw_data_signature,
 )
+from wechat_crypto.strict_json import parse_json
 
 __all__ = [
     "Base64Error",
@@ -27,6 +29,7 @@ __all__ = [
     "decode_base64",
     "decrypt_open_data",
     "encrypted_data_hash",
+    "parse_json",
     "raw_data_signature",
     "repair_base64",
     "session_signature",

@@ -9,13 +9,12 @@ forge a plaintext of their choice, so every check always runs, and one error ser
 """
 
 import hmac
-import json
-import math
 from typing import Any
 
 from Crypto.Cipher import AES
 
 from wechat_crypto.encoding import Base64Error, decode_base64
+from wechat_crypto.strict_json import parse_json
 
 _BLOCK = 16  # bytes; also the length of an AES-128 key and of a CBC iv
 
@@ -71,8 +70,8 @@ def decrypt_open_data(
     if not ciphertext or len(ciphertext) % _BLOCK:
         raise OpenDataError
 
-    plaintext, padding_good = _unpad(AES.new(key, AES.MODE_CBC, iv=vector).decrypt(ciphertext))
-    document = _parse_object(plaintext)
+    plaintext, padding_good = unpad_pkcs7(AES.new(key, AES.MODE_CBC, iv=vector).decrypt(ciphertext))
+    document = parse_object(plaintext)
     watermark = document.get("watermark")
     if not isinstance(watermark, dict):
         watermark = {}
@@ -83,7 +82,7 @@ def decrypt_open_data(
     return document
 
 
-def _unpad(padded: bytes) -> tuple[bytes, bool]:
+def unpad_pkcs7(padded: bytes) -> tuple[bytes, bool]:
     """Remove PKCS#7 padding (RFC 5652, section 6.3); look at all 16 bytes whatever they hold."""
     length = padded[-1]
     wrong = (length == 0) | (length > _BLOCK)
@@ -92,26 +91,13 @@ def _unpad(padded: bytes) -> tuple[bytes, bool]:
     return padded[: len(padded) - length * (not wrong)], not wrong
 
 
-def _parse_object(plaintext: bytes) -> dict[str, Any]:
+def parse_object(plaintext: bytes) -> dict[str, Any]:
     """Parse a JSON object; anything else counts as an empty one, which no check accepts."""
     try:
-        document = json.loads(
-            plaintext.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite
-        )
-    except (ValueError, RecursionError):
+        document = parse_json(plaintext.decode("utf-8"))
+    except ValueError:
         return {}
     return document if isinstance(document, dict) else {}
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON (RFC 8259)")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError("a number that no double holds, and that JSON could not answer")
-    return number
 
 
 def _same(found: object, expected: str) -> bool:

@@ -2,7 +2,7 @@ r"""Sealing of what is stored: AES-256-GCM under keys that a ring names, so that
 
 A sealed blob is ``length of key id (1 byte) · key id · nonce (12 bytes) · ciphertext · tag (16)``.
 For each purpose a ring key yields its own subkey by HKDF-SHA256 (RFC 5869), so that a blob of one
-purpose means nothing to another. ``context`` says where the blob stands and is authenticated with
+purpose means nothing to another. ``context`` says where the blob is kept and is authenticated with
 it (NIST SP 800-38D): a blob moved elsewhere does not unseal.
 
 Random 96-bit nonces are safe for 2\ :sup:`32` seals per subkey (SP 800-38D, section 8.3); rotate
@@ -10,13 +10,13 @@ the key before that.
 """
 
 import hmac
-import json
 import secrets
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
 
 from Crypto.Cipher import AES
+
+from wechat_crypto.strict_json import parse_json
 
 _NONCE = 12
 _TAG = 16
@@ -49,7 +49,6 @@ class KeyRing:
     """
 
     def __init__(self, keys: Mapping[str, str], current: str) -> None:
-        """See the class."""
         for key_id, key in keys.items():
             if not (key_id.isascii() and key_id.isalnum() and len(key_id) <= _MAX_KEY_ID):
                 raise KeyRingError("a key id must be 1 to 32 ASCII letters and digits, like k1")
@@ -74,8 +73,9 @@ class KeyRing:
             KeyRingError: The text is not such a document.
         """
         try:
-            document = json.loads(text, object_pairs_hook=_refuse_duplicates)
-        except (ValueError, RecursionError):
+            # During a rotation, a second "k1" would silently take the place of the first.
+            document = parse_json(text, unique=True)
+        except ValueError:
             raise KeyRingError('the key ring must be JSON: {"current":"k1","k1":"…"}') from None
         if not isinstance(document, dict) or not isinstance(document.get("current"), str):
             raise KeyRingError('the key ring must be JSON: {"current":"k1","k1":"…"}')
@@ -88,7 +88,7 @@ class KeyRing:
         Args:
             plaintext: What to keep secret.
             purpose: What kind of thing it is, like ``session``.
-            context: Where the blob will stand, like ``table|key``.
+            context: Where the blob will be kept, like ``table|key``.
 
         Returns:
             The sealed blob; two seals of the same plaintext never look alike.
@@ -162,19 +162,11 @@ class KeyRing:
         return hmac.digest(self._subkey(key_id, "fingerprint", purpose), message, "sha256")
 
     def _subkey(self, key_id: str, use: str, purpose: str) -> bytes:
-        return _hkdf_sha256(self._keys[key_id].encode(), f"wechat_crypto/{use}/{purpose}".encode())
-
-
-def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # During a rotation, a second "k1" would silently take the place of the first.
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        raise ValueError("a key id stands twice")
-    return document
+        return hkdf_sha256(self._keys[key_id].encode(), f"wechat_crypto/{use}/{purpose}".encode())
 
 
 @lru_cache(maxsize=64)
-def _hkdf_sha256(key: bytes, info: bytes) -> bytes:
+def hkdf_sha256(key: bytes, info: bytes) -> bytes:
     """Derive 32 bytes by HKDF-SHA256 (RFC 5869) without salt: one block of extract and expand.
 
     Crypto.Protocol.KDF has it too, but loads scrypt and Blowfish with it at every cold start.

@@ -4,12 +4,23 @@ import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, cast
+
+from wechat_auth import http
+from wechat_auth.backend import Backend
+from wechat_auth.http import Reply, Request
 
 REQUEST_ID = "JKJaXmPLvHcESHA="
 
 Document = dict[str, Any]
 Lines = Callable[[], list[Document]]
+
+
+def endpoint(handle: Callable[[Request], Reply]) -> Callable[[Document, "Context"], Document]:
+    """Make a Lambda handler that needs no backend."""
+    handler = http.endpoint(wraps(handle)(lambda request, _: handle(request)))
+    return lambda event, context: handler(event, context, lambda: cast(Backend, None))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from botocore.loaders import Loader
 from botocore.regions import EndpointResolver
 from botocore.session import Session
 
-from local.template import read_document
+from infra.cloudformation import read_document
 from tests.harness.transform import TEMPLATES
 
 ROOT = Path(__file__).parents[3]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from wechat_auth import fields
 from wechat_auth.errors import INVALID_REQUEST, SESSION_INVALID, AuthError
-from wechat_auth.open_data import EncryptedOpenData
+from wechat_auth.fields import EncryptedOpenData
 from wechat_auth.sessions import Session
 
 APPID = "wx0123456789abcdef"
@@ -76,7 +76,7 @@ def test_a_code_of_wechats_alphabet_is_taken_as_it_is(code: str) -> None:
 )
 def test_any_other_code_is_refused(code: str) -> None:
     assert detail(lambda: fields.code({"code": code})) == (
-        "code: must be the code that wx gave, unchanged"
+        "code: must be the code from wx.login or getPhoneNumber, unmodified"
     )
 
 
@@ -86,9 +86,7 @@ def test_a_missing_code_is_said_to_be_missing() -> None:
 
 @pytest.mark.parametrize("value", NO_TEXTS)
 def test_a_code_that_is_no_text_is_refused(value: object) -> None:
-    assert detail(lambda: fields.code({"code": value})) == (
-        "code: must be a text that is not empty"
-    )
+    assert detail(lambda: fields.code({"code": value})) == ("code: must be a non-empty string")
 
 
 # ---------------------------------------------------------------------- appid
@@ -114,20 +112,20 @@ def test_an_appid_that_is_not_served_is_refused(value: object) -> None:
 
 
 def test_with_a_session_the_appid_is_the_sessions() -> None:
-    assert fields.appid_of({}, (OTHER, APPID), SESSION) == APPID
-    assert fields.appid_of({"appid": APPID}, (OTHER, APPID), SESSION) == APPID
+    assert fields.appid({}, (OTHER, APPID), SESSION) == APPID
+    assert fields.appid({"appid": APPID}, (OTHER, APPID), SESSION) == APPID
 
 
 @pytest.mark.parametrize("value", [OTHER, "", None, [APPID], {}])
 def test_with_a_session_another_appid_is_refused(value: object) -> None:
-    assert detail(lambda: fields.appid_of({"appid": value}, (OTHER, APPID), SESSION)) == (
+    assert detail(lambda: fields.appid({"appid": value}, (OTHER, APPID), SESSION)) == (
         "appid: must be the app that the Bearer token belongs to"
     )
 
 
 def test_a_session_of_an_app_that_is_served_no_more_is_over() -> None:
     with pytest.raises(AuthError) as refused:
-        fields.appid_of({}, (OTHER,), SESSION)
+        fields.appid({}, (OTHER,), SESSION)
 
     assert refused.value.problem is SESSION_INVALID
 
@@ -197,7 +195,7 @@ def test_one_of_the_two_alone_is_refused(name: str) -> None:
 def test_encrypted_data_or_iv_that_is_no_text_is_refused(name: str, value: object) -> None:
     body = {"encryptedData": DATA, "iv": IV, name: value}
 
-    assert detail(lambda: fields.open_data(body)) == f"{name}: must be a text that is not empty"
+    assert detail(lambda: fields.open_data(body)) == f"{name}: must be a non-empty string"
 
 
 def test_a_cloud_id_stands_instead() -> None:
@@ -216,7 +214,7 @@ def test_a_cloud_id_beside_encrypted_data_is_refused(name: str) -> None:
 @pytest.mark.parametrize("cloud_id", ["x" * 513, "a b", 'a"', "编", "a\n"])
 def test_a_cloud_id_of_another_form_is_refused(cloud_id: str) -> None:
     assert detail(lambda: fields.open_data({"cloudID": cloud_id})) == (
-        "cloudID: must be the cloudID that wx gave"
+        "cloudID: must be the cloudID from wx, unmodified"
     )
 
 
@@ -237,9 +235,9 @@ def test_raw_data_and_signature_come_along(form: dict[str, str]) -> None:
     [
         ({"rawData": "{}"}, "signature: is missing"),
         ({"signature": SIGNATURE}, "rawData: is missing"),
-        ({"rawData": "", "signature": SIGNATURE}, "rawData: must be a text that is not empty"),
-        ({"rawData": {}, "signature": SIGNATURE}, "rawData: must be a text that is not empty"),
-        ({"rawData": "{}", "signature": None}, "signature: must be a text that is not empty"),
+        ({"rawData": "", "signature": SIGNATURE}, "rawData: must be a non-empty string"),
+        ({"rawData": {}, "signature": SIGNATURE}, "rawData: must be a non-empty string"),
+        ({"rawData": "{}", "signature": None}, "signature: must be a non-empty string"),
         ({"rawData": "{}", "signature": "00"}, "signature: must be 40 hexadecimal digits"),
         (
             {"rawData": "{}", "signature": SIGNATURE + "\n"},
@@ -280,7 +278,7 @@ def test_any_body_is_read_or_is_an_invalid_request(body: dict[str, Any]) -> None
         fields.code,
         fields.open_data,
         lambda body: fields.appid(body, (APPID, OTHER)),
-        lambda body: fields.appid_of(body, (APPID, OTHER), SESSION),
+        lambda body: fields.appid(body, (APPID, OTHER), SESSION),
     ):
         try:
             read(body)

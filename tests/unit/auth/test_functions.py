@@ -39,6 +39,15 @@ def modules(path: Path) -> Iterator[str]:
             yield str(node.module)
 
 
+def imported_modules(path: Path, package: str) -> Iterator[str]:
+    """Name the modules of a package that a file imports, as `from package import module` too."""
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.ImportFrom) and node.module == package:
+            yield from (f"{package}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and str(node.module).startswith(f"{package}."):
+            yield str(node.module)
+
+
 def packages(path: Path) -> set[str]:
     return {module.partition(".")[0] for module in modules(path)}
 
@@ -66,7 +75,7 @@ def test_every_function_has_its_handler() -> None:
 
 @pytest.mark.parametrize("path", HANDLERS, ids=shown)
 def test_a_handler_file_is_a_page_at_most(path: Path) -> None:
-    assert len(path.read_text("utf-8").splitlines()) <= 60
+    assert len(path.read_text("utf-8").splitlines()) <= 40
 
 
 @pytest.mark.parametrize("path", HANDLERS, ids=shown)
@@ -78,7 +87,7 @@ def test_a_handler_file_defines_the_handler_and_prepares_it_and_nothing_else(pat
     assert isinstance(docstring, ast.Expr)
     assert isinstance(handler, ast.FunctionDef)
     assert handler.name == "handler"
-    prepared = [] if path.parent.name == "refresh_access_token" else ["services.prepare"]
+    prepared = [] if path.parent.name == "refresh_access_token" else ["prepare"]
     assert [ast.unparse(node).partition("(")[0] for node in rest] == prepared
 
 
@@ -109,13 +118,60 @@ def test_wechat_auth_uses_of_wechat_crypto_what_it_exports(path: Path) -> None:
     assert {name for name in modules(path) if name.startswith("wechat_crypto")} <= {"wechat_crypto"}
 
 
+FLOORS = (
+    {"http"},
+    {"backend"},
+    {"login", "phone", "open_data", "session_key"},
+    {"fields"},
+    {"tokens.access_tokens"},
+    {"tokens.table", "tokens.sources"},
+    {"sessions", "phone_records"},
+    {"secret_store", "failure_budget"},
+    {"storage", "wechat", "codes"},
+    {"invocation", "settings"},
+    {"errors"},
+)
+"""The modules of wechat_auth, from the roof to the cellar."""
+
+
+def room(path: Path) -> str:
+    """Name a module of wechat_auth as it is imported, without the package's name."""
+    parts = path.relative_to(ROOT / "layers/auth/wechat_auth").with_suffix("").parts
+    return ".".join(parts)
+
+
+ROOMS = {room(path): path for path in AUTH if path.name != "__init__.py"}
+
+
+def test_every_module_of_wechat_auth_has_a_floor() -> None:
+    assert sorted(ROOMS) == sorted(each for floor in FLOORS for each in floor)
+
+
+@pytest.mark.parametrize("name", sorted(ROOMS))
+def test_a_module_imports_only_from_the_floors_below(name: str) -> None:
+    own = next(number for number, floor in enumerate(FLOORS) if name in floor)
+    below = {each for floor in FLOORS[own + 1 :] for each in floor}
+    imported = {
+        module.removeprefix("wechat_auth.")
+        for module in imported_modules(ROOMS[name], "wechat_auth")
+    }
+    assert imported <= below
+
+
+def test_the_packages_map_names_every_module() -> None:
+    map_ = str(ast.get_docstring(parse(ROOT / "layers/auth/wechat_auth/__init__.py")))
+    assert [name for name in ROOMS if f"``{name}``" not in map_] == []
+
+
 def test_only_settings_reads_the_environment() -> None:
     assert [path.name for path in AUTH if "os" in packages(path)] == ["settings.py"]
 
 
 @pytest.mark.parametrize("path", [*HANDLERS, *CRYPTO, *AUTH], ids=shown)
 def test_nothing_deployed_knows_that_tests_or_a_local_run_exist(path: Path) -> None:
-    assert packages(path).isdisjoint({"infra", "tests", "moto", "pytest", "boto3_stubs"})
+    assert packages(path).isdisjoint(
+        {"infra", "local", "bench", "tests", "moto", "pytest", "boto3_stubs"}
+    )
 
 
 def test_loading_the_functions_makes_nothing_that_a_snapshot_must_not_keep() -> None:
@@ -126,12 +182,8 @@ kept = []
 sys.addaudithook(lambda event, args: kept.append(event) if event == "socket.connect" else None)
 for path in sys.argv[1:]:
     runpy.run_path(path)
-for module in list(sys.modules.values()):
-    if module.__name__.startswith("wechat_auth"):
-        for name, value in vars(module).items():
-            if hasattr(value, "cache_info") and value.cache_info().currsize:
-                kept.append(f"{module.__name__}.{name}")
-print(kept)
+from wechat_auth.backend import backend
+print(kept, backend.cache_info().currsize)
 """
     layers = [str(ROOT / "layers/crypto"), str(ROOT / "layers/auth")]
     loaded = subprocess.run(  # noqa: S603
@@ -141,7 +193,18 @@ print(kept)
         text=True,
         check=True,
     )
-    assert loaded.stdout == "[]\n"
+    assert loaded.stdout == "[] 0\n"
+
+
+def test_the_backend_is_all_that_an_environment_keeps() -> None:
+    cached = [
+        f"{room(path)}.{node.name}"
+        for path in AUTH
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.FunctionDef)
+        and {"cache", "lru_cache"} & {ast.unparse(each) for each in node.decorator_list}
+    ]
+    assert cached == ["backend.backend"]
 
 
 def test_chance_comes_from_the_system_where_a_snapshot_would_copy_a_seed() -> None:

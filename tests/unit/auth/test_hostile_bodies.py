@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from wechat_auth import fields
 from wechat_auth.errors import AuthError
-from wechat_auth.http import MAX_BODY, Reply, Request, endpoint, prefers_english
+from wechat_auth.http import MAX_BODY, Reply, Request, prefers_english
 from wechat_crypto import decode_base64, repair_base64
-from wechat_crypto.open_data import _parse_object
+from wechat_crypto.open_data import parse_object
 
-from .calling import Context, document, event
+from .calling import Context, document, endpoint, event
 
 any_text = st.text(st.characters(codec=None, exclude_categories=()))
 NOT_JSON = "body: must be JSON (RFC 8259) in UTF-8"
@@ -86,7 +86,7 @@ def test_a_field_of_another_type_is_named_whatever_it_is(name: str, value: str) 
     with pytest.raises(AuthError) as refused:
         read(body | {name: json.loads(value)})
 
-    assert refused.value.detail == f"{name}: must be a text that is not empty"
+    assert refused.value.detail == f"{name}: must be a non-empty string"
 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":', '[{"a":', "[[[["])
@@ -148,7 +148,7 @@ def test_a_body_in_another_encoding_is_refused(encoding: str) -> None:
 def test_what_is_read_of_open_data_can_be_answered_however_deep_it_is(
     depth: int, arrays: bool
 ) -> None:
-    data = _parse_object(within(depth, "1", arrays=arrays).encode())
+    data = parse_object(within(depth, "1", arrays=arrays).encode())
 
     answer = endpoint(lambda _: Reply(200, {"data": data}))(event(), Context())
 

@@ -6,13 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wechat_auth.errors import (
     INVALID_REQUEST,
-    MISCONFIGURED,
     PHONE_CODE_REJECTED,
     PROBLEMS,
     REQUEST_TOO_LARGE,
@@ -25,9 +23,9 @@ from wechat_auth.errors import (
     WeChatUnavailableError,
     misconfigured,
 )
-from wechat_auth.http import MAX_BODY, Reply, Request, bearer_token, endpoint, prefers_english
+from wechat_auth.http import MAX_BODY, Reply, Request, bearer_token, prefers_english
 
-from .calling import REQUEST_ID, Context, Document, Lines, document, event
+from .calling import REQUEST_ID, Context, Document, Lines, document, endpoint, event
 
 
 @endpoint
@@ -400,37 +398,6 @@ def test_it_is_logged_with_its_type_and_place_and_without_its_text(
     assert request["code"] == "internal_error"
     assert "13800138000" not in json.dumps(log())
     assert [line["UnexpectedErrors"] for line in metrics()] == [[1.0]]
-
-
-def test_a_client_error_of_aws_that_the_operator_can_mend_is_logged_with_its_remedy(
-    log: Lines, metrics: Lines
-) -> None:
-    error = ClientError(
-        {"Error": {"Code": "ResourceNotFoundException", "Message": "table 13800138000"}},
-        "GetItem",
-    )
-    answer = raising(error)(event(), Context())
-
-    assert refused(answer, MISCONFIGURED) == MISCONFIGURED.detail
-    assert log()[0]["message"] == "operator fault"
-    assert log()[0]["remedy"] == "a table or secret is missing or empty: see the deploy steps"
-    assert log()[0]["reason"] == "GetItem: ResourceNotFoundException"
-    assert "13800138000" not in json.dumps([answer, log()])
-    assert [line["OperatorFaults"] for line in metrics()] == [[1.0]]
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        ClientError({"Error": {"Code": "ThrottlingException", "Message": ""}}, "GetItem"),
-        EndpointConnectionError(endpoint_url="https://dynamodb.example"),
-    ],
-)
-def test_any_other_error_of_aws_is_storage_that_is_unavailable(error: Exception) -> None:
-    answer = raising(error)(event(), Context())
-
-    assert document(answer)["code"] == "storage_unavailable"
-    assert answer["headers"]["Retry-After"] == "1"
 
 
 # ---------------------------------------------------------------------- log

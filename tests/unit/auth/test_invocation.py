@@ -22,16 +22,6 @@ def values(line: dict[str, Any]) -> dict[str, Any]:
 # ---------------------------------------------------------------------- context and time
 
 
-def test_the_context_is_known_while_serving_and_not_after() -> None:
-    context = Context()
-    assert invocation.context() is None
-
-    with invocation.serving(context):
-        assert invocation.context() is context
-
-    assert invocation.context() is None
-
-
 def test_outside_an_invocation_nothing_limits_the_time() -> None:
     assert invocation.remaining(86_400) == 86_400
 
@@ -43,13 +33,17 @@ def test_work_that_fits_gets_all_the_time_it_asks_for() -> None:
 
 def test_work_that_does_not_fit_gets_what_is_left_less_the_reserve() -> None:
     with invocation.serving(Context(milliseconds=3_000)):
-        assert invocation.remaining(5) == pytest.approx(2.3, abs=0.2)
-        assert invocation.remaining(5) <= 2.3
+        assert invocation.remaining(5) == pytest.approx(2.3)
+
+
+def test_the_reserve_is_not_kept_back_from_a_worker_that_others_wait_for() -> None:
+    with invocation.serving(Context(milliseconds=3_000)):
+        assert invocation.remaining(300, reserve=0) == 3
 
 
 def test_with_less_than_the_reserve_there_is_no_time_left() -> None:
     with invocation.serving(Context(milliseconds=500)):
-        assert invocation.remaining(5) <= -0.2
+        assert invocation.remaining(5) == pytest.approx(-0.2)
 
 
 def test_an_invocation_that_fails_is_over_too(metrics: Lines) -> None:
@@ -61,29 +55,28 @@ def test_an_invocation_that_fails_is_over_too(metrics: Lines) -> None:
     with pytest.raises(ZeroDivisionError):
         fail()
 
-    assert invocation.context() is None
+    assert invocation.remaining(86_400) == 86_400
     assert [values(line) for line in metrics()] == [{"Logins": ([1.0], "Count")}]
 
 
 def test_threads_serve_apart_from_one_another() -> None:
     both_serving = threading.Barrier(2, timeout=10)
-    seen: dict[str, bool] = {}
+    seen: dict[int, float] = {}
 
-    def serve(name: str) -> None:
-        context = Context(aws_request_id=name)
-        with invocation.serving(context):
+    def serve(milliseconds: int) -> None:
+        with invocation.serving(Context(milliseconds)):
             both_serving.wait()
-            seen[name] = invocation.context() is context
+            seen[milliseconds] = invocation.remaining(86_400)
             both_serving.wait()
 
-    threads = [threading.Thread(target=serve, args=(name,)) for name in ("a", "b")]
+    threads = [threading.Thread(target=serve, args=(each,)) for each in (2_000, 3_000)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    assert seen == {"a": True, "b": True}
-    assert invocation.context() is None
+    assert seen == {2_000: pytest.approx(1.3), 3_000: pytest.approx(2.3)}
+    assert invocation.remaining(86_400) == 86_400
 
 
 # ---------------------------------------------------------------------- metrics

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from wechat_auth.aws import explain
 from wechat_auth.errors import MISCONFIGURED, AuthError
 from wechat_auth.secret_store import SecretStore
+from wechat_auth.storage import Aws, StorageError
 from wechat_crypto import KeyRing, UnknownKeyError, UnsealError
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class Vault:
             lambda params, **_: self.reads.append(params["SecretId"]),
         )
         self.store = SecretStore(
-            lambda: self.client,
+            Aws(lambda **_: self.client),
             key_ring_id="KeyRing",
             app_secrets_id="AppSecrets",
             clock=lambda: self.now,
@@ -204,16 +203,16 @@ def test_a_secret_that_stays_refused_is_read_once_a_minute(vault: Vault) -> None
 
 def test_secrets_that_were_never_stored_are_misconfigured_with_a_remedy(vault: Vault) -> None:
     for read in (vault.store.key_ring, lambda: vault.store.app_secret(APPID)):
-        with pytest.raises(ClientError) as missing:
+        with pytest.raises(StorageError) as missing:
             read()
-        error = explain(missing.value)
+        error = missing.value
         assert error.problem is MISCONFIGURED
         assert error.remedy == "a table or secret is missing or empty: see the deploy steps"
         assert error.reason == "GetSecretValue: ResourceNotFoundException"
 
 
 def test_a_secret_that_was_never_stored_is_found_as_soon_as_it_is(vault: Vault) -> None:
-    with pytest.raises(ClientError):
+    with pytest.raises(StorageError):
         vault.store.app_secret(APPID)
 
     vault.put("AppSecrets", {APPID: "secret"})

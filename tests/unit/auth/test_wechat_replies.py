@@ -13,10 +13,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wechat_auth.errors import WeChatError, WeChatUnavailableError
-from wechat_auth.http import Reply, endpoint
+from wechat_auth.http import Reply
 from wechat_auth.wechat import AccessToken, WeChat
 
-from .calling import Context, document, event
+from .calling import Context, document, endpoint, event
 
 any_text = st.text(st.characters(codec=None, exclude_categories=()))
 texts = any_text | st.text(st.sampled_from(string.ascii_letters + "&=?#%+;/ \r\n\0"), min_size=1)

@@ -9,7 +9,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from wechat_crypto import Base64Error, decode_base64, repair_base64
-from wechat_crypto.open_data import _unpad
+from wechat_crypto.open_data import unpad_pkcs7
 
 blocks = st.integers(1, 4).flatmap(lambda n: st.binary(min_size=16 * n, max_size=16 * n))
 # Ends as they matter: some bytes of one value, behind anything.
@@ -31,12 +31,12 @@ def test_padding_is_good_just_where_another_implementation_says_so(padded: bytes
     except ValueError:
         expected = (padded, False)
 
-    assert _unpad(padded) == expected
+    assert unpad_pkcs7(padded) == expected
 
 
 @given(st.binary(max_size=70))
 def test_what_was_padded_comes_back(content: bytes) -> None:
-    assert _unpad(pad(content, 16)) == (content, True)
+    assert unpad_pkcs7(pad(content, 16)) == (content, True)
 
 
 # ---------------------------------------------------------------------- base64

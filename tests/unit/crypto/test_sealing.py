@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wechat_crypto import KeyRing, KeyRingError, UnknownKeyError, UnsealError
-from wechat_crypto.sealing import _hkdf_sha256
+from wechat_crypto.sealing import hkdf_sha256
 
 K1 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01"
 K2 = "ZYXWVUTSRQPONMLKJIHGFEDCBAzyxwvutsrqponmlkjihgfedcba987654321098"
@@ -197,22 +197,18 @@ def test_another_purpose_or_key_gives_another_fingerprint() -> None:
     assert {len(each) for each in prints} == {32}
 
 
-def test_a_subkey_for_sealing_is_never_one_for_fingerprints() -> None:
-    assert RING._subkey("k1", "seal", "x") != RING._subkey("k1", "fingerprint", "x")
-
-
 # ---------------------------------------------------------------------- HKDF
 
 
 def test_hkdf_gives_the_first_block_of_test_case_3_of_rfc_5869() -> None:
-    okm = _hkdf_sha256(bytes.fromhex("0b" * 22), b"")
+    okm = hkdf_sha256(bytes.fromhex("0b" * 22), b"")
 
     assert okm.hex() == "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d"
 
 
 @given(st.binary(min_size=1, max_size=200), st.binary(max_size=200))
 def test_hkdf_is_that_of_pycryptodome(key: bytes, info: bytes) -> None:
-    assert _hkdf_sha256(key, info) == HKDF(key, 32, b"", SHA256, context=info)
+    assert hkdf_sha256(key, info) == HKDF(key, 32, b"", SHA256, context=info)
 
 
 # ---------------------------------------------------------------------- the ring's document

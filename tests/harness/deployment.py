@@ -1,15 +1,13 @@
-"""The backend under test, between one test and the next, and as its operator sees it."""
+"""The deployment under test, between one test and the next, and as its operator sees it."""
 
 import io
 import json
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
-import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 from moto.dynamodb.models import dynamodb_backends
@@ -17,7 +15,9 @@ from moto.dynamodb.models import dynamodb_backends
 from local.simulated_wechat import App, Quota, Settings, SimulatedWeChat
 from local.stack import Stack
 from local.template import ACCOUNT_ID, REGION
-from wechat_auth import aws
+from tests.harness.runtime import TestedRuntime, Wrapper
+from wechat_auth.backend import Backend
+from wechat_auth.wechat import WeChat
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -26,45 +26,62 @@ if TYPE_CHECKING:
 Dump = dict[str, list[dict[str, Any]]]
 
 
-class Backend:
+class Deployment:
     """A running stack whose operator is the test.
 
     Attributes:
         operations: What the functions asked of AWS since the test began, such as ``GetItem``.
     """
 
-    def __init__(self, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self.operations: Counter[str] = Counter()
-        self._monkeypatch = monkeypatch
+        self._variables: dict[str, str] = {}
+        self._parts: dict[str, Any] = {}
         self._failing: dict[str, tuple[str, int | None]] = {}
         # What it returns counts (botocore.endpoint), though the stubs say that nothing does.
         self._hook = cast("Callable[..., None]", self._before_send)
         self.dynamodb, self._secrets_manager = _operators_clients(stack.aws_url)
-        for client in (aws.dynamodb(), aws.secrets_manager()):
+        for client in self._clients:
             client.meta.events.register("before-send", self._hook)
 
     @property
     def wechat(self) -> SimulatedWeChat:
         return self.stack.wechat
 
+    @property
+    def backend(self) -> Backend:
+        """What the functions have in memory."""
+        return self.stack.environment.backend()
+
     # What the operator does
 
-    def configure(self, **environment: str) -> None:
+    def configure(self, **variables: str) -> None:
         """Deploy with other settings."""
-        for name, value in environment.items():
-            self._monkeypatch.setenv(name, value)
+        self._variables |= variables
         self.cold_start()
 
-    def cold_start(self) -> None:
+    def cold_start(self, **parts: Any) -> None:
         """Let the next request meet a new execution environment, with nothing in memory.
 
         AWS's clients stay: they remember nothing, and to make them takes a quarter of a second.
+
+        Args:
+            parts: Arguments of `Backend`, for the rest of the test.
         """
-        modules = [module for name, module in sys.modules.items() if name.startswith("wechat_auth")]
-        for value in [value for module in modules for value in vars(module).values()]:
-            if hasattr(value, "cache_clear") and value.__module__ != aws.__name__:
-                value.cache_clear()
+        self._parts |= parts
+        self.stack.environment.restart(self._variables, **self._parts)
+
+    def wrap(self, wrapper: Wrapper | None) -> None:
+        """Put something before every function, for the rest of the test."""
+        functions = self.stack.functions
+        if wrapper or isinstance(functions, TestedRuntime):
+            assert isinstance(functions, TestedRuntime)
+            functions.wrapper = wrapper
+
+    def impatient_wechat(self, seconds: float = 1) -> WeChat:
+        """Return a client that waits no longer for WeChat than this, for `cold_start`."""
+        return WeChat([self.stack.wechat_url], call_timeout=seconds)
 
     def put_secret(self, name: str, document: object) -> None:
         """Store a secret: ``AppSecrets`` or ``KeyRing``."""
@@ -148,11 +165,16 @@ class Backend:
         wechat.put_app(App(app.appid, app.secret, cloud=True, unionid=True))
         self.put_secret("AppSecrets", {app.appid: app.secret})
         self.put_secret("KeyRing", {"current": "k1", "k1": "k1" * 32})
+        self.wrap(None)
         self.cold_start()
 
     def close(self) -> None:
-        for client in (aws.dynamodb(), aws.secrets_manager()):
+        for client in self._clients:
             client.meta.events.unregister("before-send", self._hook)
+
+    @property
+    def _clients(self) -> "tuple[DynamoDBClient, SecretsManagerClient]":
+        return self.stack.environment.aws.dynamodb, self.stack.environment.aws.secrets_manager
 
     def _secret_id(self, name: str) -> str:
         return next(s.name for s in self.stack.application.secrets if s.logical_id == name)

@@ -1,0 +1,188 @@
+"""The wiring: what an execution environment is made of, each part when it is first needed.
+
+A wrong setting is an error of the invocation that meets it, with a remedy, and never an init
+failure; and each function loads only what its path uses. `prepare` builds ahead, at init.
+
+Nothing below imports this module: each part takes what it uses as parameters.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
+
+from wechat_auth.failure_budget import FailureBudget
+from wechat_auth.secret_store import SecretStore
+from wechat_auth.sessions import Sessions
+from wechat_auth.settings import Settings, start_of_environment
+from wechat_auth.storage import Aws, Table
+from wechat_auth.wechat import WeChat
+
+if TYPE_CHECKING:
+    from wechat_auth.open_data import OpenData
+    from wechat_auth.phone_records import PhoneRecords
+    from wechat_auth.tokens.access_tokens import AccessTokens
+
+
+class Backend:
+    """The parts of one execution environment.
+
+    Args:
+        settings: Of this deployment.
+        aws: AWS's clients, if not those of the environment.
+        wechat: The client of WeChat's API, if not that of the settings.
+        clock: Gives the time in seconds.
+        sleep: Waits for seconds.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        aws: Aws | None = None,
+        wechat: WeChat | None = None,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.settings = settings
+        self.aws = aws or Aws()
+        self.clock = clock
+        self.sleep = sleep
+        if wechat:
+            self.wechat = wechat
+
+    @cached_property
+    def secrets(self) -> SecretStore:
+        """The key ring and the AppSecrets."""
+        return SecretStore(
+            self.aws,
+            key_ring_id=self.settings.key_ring_id,
+            app_secrets_id=self.settings.app_secrets_id,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def wechat(self) -> WeChat:
+        """The client of WeChat's API, with its connections."""
+        return WeChat(self.settings.wechat_base_urls)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """The sessions of all users."""
+        return Sessions(
+            self._sessions_table, self.secrets, life=self.settings.session_life, clock=self.clock
+        )
+
+    @cached_property
+    def failure_budget(self) -> FailureBudget:
+        """The failed decryptions of all users."""
+        limit = self.settings.decrypt_failures_per_day
+        return FailureBudget(self._sessions_table, limit=limit, clock=self.clock)
+
+    @cached_property
+    def access_tokens(self) -> "AccessTokens":
+        """The access_tokens; imported here, since login and authorizer need none."""
+        from wechat_auth.tokens.access_tokens import AccessTokens  # noqa: PLC0415
+        from wechat_auth.tokens.sources import app_secret_source  # noqa: PLC0415
+        from wechat_auth.tokens.table import TokenTable  # noqa: PLC0415
+
+        table = self.aws.table(self.settings.access_tokens_table)
+        return AccessTokens(
+            TokenTable(table, self.secrets, clock=self.clock),
+            app_secret_source(self.settings.access_token_mode, self.wechat, self.secrets),
+            self.secrets,
+            clock=self.clock,
+            sleep=self.sleep,
+        )
+
+    @cached_property
+    def phone_records(self) -> "PhoneRecords":
+        """What is kept of phone exchanges; imported here, since only /phone needs it."""
+        from wechat_auth.phone_records import PhoneRecords  # noqa: PLC0415
+
+        return PhoneRecords(
+            self.aws.table(self.settings.phone_exchanges_table),
+            self.secrets,
+            clock=self.clock,
+            sleep=self.sleep,
+        )
+
+    @cached_property
+    def open_data(self) -> "OpenData":
+        """The reader of open data; imported here, since only /decrypt needs it."""
+        from wechat_auth.open_data import OpenData  # noqa: PLC0415
+
+        return OpenData(
+            self.failure_budget,
+            self.access_tokens,
+            self.wechat,
+            max_age=self.settings.open_data_max_age,
+            check_encrypted_data=self.settings.check_encrypted_data,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def _sessions_table(self) -> Table:
+        return self.aws.table(self.settings.sessions_table)
+
+
+@cache
+def backend() -> Backend:
+    """Return the backend of this execution environment.
+
+    Raises:
+        AuthError: ``misconfigured``; the remedy names the setting.
+    """
+    return Backend(Settings.from_env())
+
+
+def prepare(
+    needs: Callable[[Backend], object] = lambda _: None,
+    *,
+    calls_wechat: bool = False,
+    needs_app_secrets: bool = False,
+    make_backend: Callable[[], Backend] = backend,
+) -> None:
+    """Build at init what the first request would wait for.
+
+    At init Lambda lends a whole processor, whatever the function's memory; a request has only its
+    share, and TLS is most of what a first one would do. So clients are made now, secrets read, and
+    DynamoDB and WeChat connected to meanwhile. Whatever fails is left to the first request, which
+    meets the same error and can say so.
+
+    A snapshot (SnapStart) may live for weeks: it gets the clients, but no secret or connection.
+    If Lambda does not say that it is starting an environment, nothing is done.
+
+    Args:
+        needs: Names more parts to build.
+        calls_wechat: Whether to connect to WeChat.
+        needs_app_secrets: Whether to read the AppSecrets too.
+        make_backend: Gives the backend.
+    """
+    start = start_of_environment()
+    if start is None:
+        return
+    with suppress(Exception):
+        made = make_backend()
+        made.aws.dynamodb  # noqa: B018 - made by being asked for
+        made.aws.secrets_manager  # noqa: B018
+        if calls_wechat:
+            made.wechat  # noqa: B018
+        needs(made)
+        if start == "snap-start":
+            return
+        to_dynamodb = _meanwhile(made.aws.connect_to_dynamodb)
+        if calls_wechat:
+            _meanwhile(made.wechat.connect)
+        made.secrets.key_ring()
+        if needs_app_secrets:
+            made.secrets.app_secret(made.settings.appids[0])
+        to_dynamodb.join()  # while a whole processor is lent; WeChat may be far away
+
+
+def _meanwhile(connect: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=connect, name="connect", daemon=True)
+    thread.start()
+    return thread

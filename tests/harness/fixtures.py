@@ -1,0 +1,27 @@
+"""Fixtures that folders of tests take into their conftest, since each folder has its own stack."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.stack import Stack
+from tests.harness.api import Api
+from tests.harness.contract import assert_keeps_to_the_contract
+from tests.harness.deployment import Deployment
+from tests.harness.runtime import TestedRuntime
+
+
+@pytest.fixture(scope="package")
+def running_stack() -> Iterator[Stack]:
+    """A stack for one folder's tests: a process runs one at a time, and others start theirs."""
+    with Stack.start(functions=TestedRuntime) as stack:
+        yield stack
+
+
+@pytest.fixture
+def api(deployment: Deployment) -> Iterator[Api]:
+    """A client, all of whose answers must keep to the contract."""
+    api = Api(deployment.stack.url)
+    yield api
+    for answer in api.answers:
+        assert_keeps_to_the_contract(answer)
