@@ -1,1 +1,1 @@
-"""What stands around the functions: contract, nested stacks and the stack on one machine."""
+"""What is around the functions: the contract, nested stacks and the release."""

@@ -1,11 +1,11 @@
 """`python -m infra.release ENV`: what `make deploy` deploys, made from what `make build` built.
 
 Requests go to the alias `live`, and that to a published version. CloudFormation publishes a new
-one only where its logical id changes, for which SAM looks at a function's own code: a new layer or
+one only if its logical id changes, for which SAM looks at a function's own code: a new layer or
 a changed parameter would reach nobody. So each function gets `AutoPublishCodeSha256`, a hash of
 all that makes it what it is.
 
-The release stands beside the built template, with the values of its parameters: those that
+The release is beside the built template, with the values of its parameters: those that
 samconfig.toml has for the environment, and the template's defaults for the others. It accepts no
 other values, because a parameter changed in the CloudFormation console would reach nobody either.
 
@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from local.template import read_document
+from infra.cloudformation import read_document
 
 BUILT: Final = Path(".aws-sam/build/template.yaml")
 RELEASE: Final = BUILT.with_name("release.yaml")

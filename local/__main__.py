@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -58,7 +58,7 @@ def main() -> int:
         except (PortTakenError, DockerMissingError) as error:
             print(error, file=sys.stderr)
             return 1
-        print(_welcome(stack, log), file=terminal, flush=True)
+        print(welcome(stack, log), file=terminal, flush=True)
         # With a time-out, because on Windows a wait without one does not hear Ctrl-C.
         while not stop.wait(timeout=0.5):
             pass
@@ -76,11 +76,13 @@ def _function_log() -> Iterator[str]:
     if os.environ.get("VERBOSE") == "1":
         yield "shown below"
         return
+    from local.runtime import functions_write_to  # noqa: PLC0415 - see main
+
     with (
         tempfile.NamedTemporaryFile(
             "w", prefix="wechat-auth-", suffix=".log", delete=False, encoding="utf-8", buffering=1
         ) as log,
-        redirect_stdout(log),
+        functions_write_to(log),
     ):
         yield log.name
 
@@ -96,7 +98,7 @@ def _line(served: "Served") -> str:
     return line
 
 
-def _welcome(stack: "Stack", log: str) -> str:
+def welcome(stack: "Stack", log: str) -> str:
     """What listens where, and three calls that work now."""
     routes = "\n".join(
         f"    {route.method:6} {stack.url}{route.path}" for route in stack.application.routes

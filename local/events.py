@@ -1,6 +1,6 @@
-"""The events of events, for a single function: alive for a stack that runs.
+"""The events of events/, each for a single function, made valid for a stack that runs.
 
-What works once or for minutes cannot stand in a file, so there are holes in them: ${login_code},
+A file cannot hold what works once or for minutes, so there are holes in them: ${login_code},
 ${phone_code}, ${token} (of a session), ${encrypted_data} and ${iv}, ${stale_encrypted_data} and
 ${stale_iv} (whose session_key the backend does not know), ${cloud_id}.
 """
@@ -44,8 +44,8 @@ def live_event(name: str, walk: Walk) -> Document:
     """Read an event and fill its holes, in the order of life: log in, then tap.
 
     Raises:
-        KeyError: there is no such event.
-        StepError: the stack does not answer as it should.
+        KeyError: There is no such event.
+        StepError: The stack does not answer as it should.
     """
     if name not in OUTCOMES:
         raise KeyError(name)

@@ -36,10 +36,10 @@ class Served:
     """One request that was answered.
 
     Attributes:
-        method: such as "POST".
-        path: without the query.
-        status: the HTTP status.
-        milliseconds: from the request's arrival to the answer.
+        method: Such as "POST".
+        path: Without the query.
+        status: The HTTP status.
+        milliseconds: From the request's arrival to the answer.
         request_id: API Gateway's id of the request, also in the header apigw-requestid.
         code: `code` of the problem document, if the answer was one.
     """
@@ -55,8 +55,16 @@ class Served:
 class Gateway:
     """The HTTP API of an application; a context manager that serves.
 
+    Args:
+        application: Has the routes and authorizers.
+        functions: Run its functions.
+        port: To listen on; 0 takes a free one.
+        host: The address to listen on.
+        on_request: Called after each answer, by the thread that gave it.
+        front: Makes what is between the port and the API, if anything is.
+
     Attributes:
-        url: where it listens, such as "http://127.0.0.1:3000".
+        url: Where it listens, such as "http://127.0.0.1:3000".
     """
 
     def __init__(
@@ -69,10 +77,6 @@ class Gateway:
         on_request: Callable[[Served], None] | None = None,
         front: "Callable[[WSGIApplication], WSGIApplication] | None" = None,
     ) -> None:
-        """Bind the port, 0 for a free one.
-
-        `on_request` is called after each answer; `front` makes what stands between port and API.
-        """
         self._routes = {route.key: route for route in application.routes}
         self._authorizers = application.authorizers
         self._functions = functions
@@ -84,12 +88,12 @@ class Gateway:
         self.url = f"http://{host}:{self._server.server_port}"
 
     def __enter__(self) -> Self:
-        """Start to serve."""
+        """Start serving."""
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop to serve and free the port."""
+        """Stop serving and free the port."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -164,8 +168,8 @@ class MalformedResponseError(Exception):
 def proxy_event(request: Request, body: bytes, *, route: Route, request_id: str) -> dict[str, Any]:
     """Make the event that API Gateway sends to a function, payload format version 2.0.
 
-    Header names are lower-cased, repeated ones joined with commas; cookies stand apart. What is
-    empty (cookies, query, body) is absent.
+    Header names are lower-cased, repeated ones joined with commas; cookies are a member of
+    their own. What is empty (cookies, query, body) is absent.
     """
     headers = {name.lower(): value for name, value in request.headers.items()}
     cookies = [part for part in headers.pop("cookie", "").split("; ") if part]

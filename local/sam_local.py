@@ -20,13 +20,13 @@ from typing import Any, Final
 
 import urllib3
 
+from infra.cloudformation import read_document
 from local import demo
 from local.demo import Walk
 from local.docker import DockerMissingError, has_image, host_for_containers
 from local.events import OUTCOMES, function_of, live_event, outcome
 from local.sam_template import LOCAL
 from local.stack import TEMPLATE, PortTakenError, Stack
-from local.template import read_document
 
 ROOT: Final = Path(__file__).parents[1]
 _SAM: Final = ROOT / ".venv-sam/bin/sam"

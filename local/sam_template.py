@@ -1,8 +1,8 @@
 """`python -m local.sam_template`: the built template for `sam local`, beside the built one.
 
 What differs: the functions find WeChat and AWS in the stack of `make run LISTEN=docker` (PORT, as
-there) instead of in the world, and run on this machine's processor. SAM CLI passes a function no
-variable that its template does not name, so AWS_ENDPOINT_URL needs a template to stand in.
+there) instead of on the internet, and run on this machine's processor. SAM CLI passes a function no
+variable that its template does not name, so AWS_ENDPOINT_URL needs a template of its own.
 
 Runs in SAM CLI's own Python, after `sam build`, which writes every intrinsic function in full.
 """
@@ -27,9 +27,9 @@ def local_template(document: dict[str, Any], *, port: int, machine: str) -> dict
     """Return a built template with other defaults, and AWS_ENDPOINT_URL for every function.
 
     Args:
-        document: the built template; it is changed.
-        port: of the local API; the simulated WeChat has the next one, AWS the one after.
-        machine: the processor, as `platform.machine` names it.
+        document: The built template; it is changed.
+        port: Of the local API; the simulated WeChat has the next one, AWS the one after.
+        machine: The processor, as `platform.machine` names it.
     """
     defaults = {
         "WeChatAppIds": APPID,

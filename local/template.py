@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
+from infra.cloudformation import read_document
 
 REGION = "us-east-1"
 ACCOUNT_ID = "123456789012"
@@ -28,15 +28,15 @@ class Function:
     """One Lambda function.
 
     Attributes:
-        logical_id: its key under Resources.
-        name: the name of its folder, such as "login".
-        function_name: the name it is deployed under.
-        folder: where its code is.
-        handler: module and function inside the folder, such as "app.handler".
-        timeout: seconds.
+        logical_id: Its key under Resources.
+        name: The name of its folder, such as "login".
+        function_name: The name it is deployed under.
+        folder: Where its code is.
+        handler: Module and function inside the folder, such as "app.handler".
+        timeout: Seconds.
         memory: MB.
-        environment: its environment variables.
-        layers: the folders of its layers, in order.
+        environment: Its environment variables.
+        layers: The folders of its layers, in order.
     """
 
     logical_id: str
@@ -141,7 +141,7 @@ class Application:
         """The environment variables of all functions in one.
 
         Raises:
-            TemplateError: two functions disagree about one, so one process cannot hold both.
+            TemplateError: Two functions disagree about one, so one process cannot hold both.
         """
         merged: dict[str, str] = {}
         for function in self.functions.values():
@@ -160,42 +160,17 @@ def read_template(
     """Read and resolve a SAM template.
 
     Args:
-        path: the template; folders in it are relative to its own.
-        parameters: values instead of the parameters' defaults. They are taken as they are:
+        path: The template; folders in it are relative to its own.
+        parameters: Values instead of the parameters' defaults. They are taken as they are:
             AllowedPattern and its like guard a deployment, not a simulation.
-        stack_name: what AWS::StackName stands for.
+        stack_name: What AWS::StackName stands for.
 
     Raises:
-        TemplateError: a parameter without value, or something that is not simulated.
+        TemplateError: A parameter without value, or something that is not simulated.
     """
     document = read_document(path)
     return _Resolver(document, path.parent, dict(parameters or {}), stack_name).application()
 
-
-def read_document(path: Path) -> dict[str, Any]:
-    """Read a template as it stands, nothing resolved, short forms of functions spelled out."""
-    document: dict[str, Any] = _Loader(path.read_text("utf-8")).get_single_data()
-    return document
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms: `!Sub x` becomes {"Fn::Sub": "x"}."""
-
-
-def _short_form(loader: yaml.SafeLoader, name: str, node: yaml.Node) -> dict[str, Any]:
-    value: Any
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    elif isinstance(node, yaml.MappingNode):
-        value = loader.construct_mapping(node, deep=True)
-    if name == "GetAtt" and isinstance(value, str):
-        value = value.split(".", 1)
-    return {name if name in {"Ref", "Condition"} else f"Fn::{name}": value}
-
-
-_Loader.add_multi_constructor("!", _short_form)
 
 _NO_VALUE = object()
 

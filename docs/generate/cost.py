@@ -4,6 +4,7 @@ The tables of docs/cost.md are made here (`make docs`), so that they say what is
 Everything that is a guess is in `LOAD`; everything else is a price or a number of the template.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -169,7 +170,7 @@ def bill(calls: int, cold: float | None = None) -> list[Line]:
 
 
 def standing() -> list[Line]:
-    """Return the lines that are there whether anybody calls or not."""
+    """Return the lines that are there even if no client calls."""
     p = PRICES
     renewal = p.schedule + p.lambda_request + RENEWAL_SECONDS * LOAD.memory_gb * p.lambda_gb_second
     asked = KEY_USERS * MONTH * 12
@@ -278,9 +279,160 @@ def prices_table(*, chinese: bool) -> str:
     return "\n".join([head, "|---|---|--:|", *rows])
 
 
+GROWTH: Final = (10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
+"""Logins a day that the table shows."""
+PEAK: Final = 5
+"""The busiest second, in multiples of the day's average: a guess, change it to yours."""
+TOKEN_LIFE: Final = 7200 - 300
+"""Seconds between two renewals of an access_token; nothing else asks WeChat for one."""
+_DAY: Final = 86_400
+_DAYS: Final = 730 / 24
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What so many logins a day take at the busiest second, and in a month.
+
+    Attributes:
+        logins: A day.
+        requests: A second, over all routes.
+        concurrency: Requests that are served at the same time: those of a second times the seconds
+            that each takes (Little's law), and as many Lambda environments.
+        writes: DynamoDB write units a second.
+        reads: DynamoDB read units a second.
+        usd: What AWS bills for a month.
+        cny: What WeChat bills for a month.
+    """
+
+    logins: int
+    requests: float
+    concurrency: float
+    writes: float
+    reads: float
+    usd: float
+    cny: float
+
+    def of(self, route: str) -> float:
+        """Return the requests of a route at the busiest second."""
+        return self.requests * LOAD.routes[route].share
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What stands in the way at some number of logins.
+
+    Attributes:
+        name: As the table names it.
+        name_zh: The same in Chinese.
+        allowed: How much is allowed by default.
+        used: How much of it a demand takes.
+        remedy: What to raise.
+        remedy_zh: The same in Chinese.
+    """
+
+    name: str
+    name_zh: str
+    allowed: float
+    used: Callable[[Demand], float]
+    remedy: str
+    remedy_zh: str
+
+    def met_at(self) -> float:
+        """Return the logins a day at which it is met; infinite where growth does not touch it."""
+        one, two = self.used(demand(GROWTH[-1])), self.used(demand(GROWTH[0]))
+        return math.inf if one == two else self.allowed / one * GROWTH[-1]
+
+
+def demand(logins: int) -> Demand:
+    """Return what so many logins a day demand."""
+    calls_a_day = logins / LOAD.routes["POST /login"].share
+    requests = calls_a_day / _DAY * PEAK
+    calls = round(calls_a_day * _DAYS)
+    cold = LOAD.cold[max(level for level in LEVELS if level <= calls)]
+    seconds = average(lambda route: route.milliseconds) / 1000 + cold * LOAD.cold_seconds
+    return Demand(
+        logins=logins,
+        requests=requests,
+        concurrency=requests * seconds,
+        writes=requests * average(lambda route: route.writes),
+        reads=requests * average(lambda route: route.reads),
+        usd=sum(line.usd for line in bill(calls, cold)),
+        cny=wechat(calls),
+    )
+
+
+LIMITS: Final = (
+    Limit("LoginRate of the template, a second", "模板的 LoginRate（每秒）", 200,
+          lambda d: d.of("POST /login"), "parameter `LoginRate`", "参数 `LoginRate`"),
+    Limit("PhoneRate of the template, a second", "模板的 PhoneRate（每秒）", 50,
+          lambda d: d.of("POST /phone"), "parameter `PhoneRate`", "参数 `PhoneRate`"),
+    Limit("DecryptRate of the template, a second", "模板的 DecryptRate（每秒）", 50,
+          lambda d: d.of("POST /decrypt"), "parameter `DecryptRate`", "参数 `DecryptRate`"),
+    Limit("SessionRate of the template, a second", "模板的 SessionRate（每秒）", 200,
+          lambda d: d.of("GET /session"), "parameter `SessionRate`", "参数 `SessionRate`"),
+    Limit("Lambda, concurrent executions of an account", "Lambda 账户并发数", 1000,
+          lambda d: d.concurrency, "Service Quotas: Lambda, concurrent executions",
+          "Service Quotas：Lambda 并发执行数"),
+    Limit("API Gateway, requests of an account a second", "API Gateway 账户每秒请求数", 10_000,
+          lambda d: d.requests, "Service Quotas: API Gateway, throttle rate",
+          "Service Quotas：API Gateway 限流速率"),
+    Limit("DynamoDB, writes of a new table a second", "DynamoDB 新表每秒写入", 4000,
+          lambda d: d.writes, "nothing: it doubles by itself; or pre-warm the table",
+          "无需操作：会自动翻倍；也可预热该表"),
+    Limit("DynamoDB, writes of a table a second", "DynamoDB 单表每秒写入", 40_000,
+          lambda d: d.writes, "Service Quotas: DynamoDB, table-level write throughput",
+          "Service Quotas：DynamoDB 单表写吞吐"),
+    Limit("WeChat, stable_token calls a day", "微信 stable_token 每日调用", 500_000,
+          lambda _: _DAY / TOKEN_LIFE, "nothing: one token serves all",
+          "无需操作：全体共用一个令牌"),
+)  # fmt: skip
+
+
+def growth_table(*, chinese: bool) -> str:
+    """Return what each level of logins demands."""
+    heads = (
+        ("每天登录", "峰值请求/秒", "Lambda 并发", "写入单位/秒", "读取单位/秒", "AWS 美元/月",
+         "微信 元/月")
+        if chinese
+        else ("logins a day", "requests/s at the peak", "Lambda concurrency", "write units/s",
+              "read units/s", "AWS, USD a month", "WeChat, CNY a month")
+    )  # fmt: skip
+    rows = [f"| {' | '.join(heads)} |", "|--:|--:|--:|--:|--:|--:|--:|"]
+    for each in map(demand, GROWTH):
+        values = (each.requests, each.concurrency, each.writes, each.reads, each.usd, each.cny)
+        rows.append(f"| {each.logins:,} | {' | '.join(map(_number, values))} |")
+    return "\n".join(rows)
+
+
+def limits_table(*, chinese: bool) -> str:
+    """Return the limits, the first to be met first."""
+    rows = [
+        "| 上限 | 默认值 | 每天登录数到此触及 | 调高什么 |"
+        if chinese
+        else "| limit | by default | met at logins a day | what to raise |",
+        "|---|--:|--:|---|",
+    ]
+    for each in sorted(LIMITS, key=Limit.met_at):
+        at = each.met_at()
+        met = ("永不" if chinese else "never") if math.isinf(at) else f"{_round(at):,}"
+        name = each.name_zh if chinese else each.name
+        remedy = each.remedy_zh if chinese else each.remedy
+        rows.append(f"| {name} | {each.allowed:,} | {met} | {remedy} |")
+    return "\n".join(rows)
+
+
 def _gb(kb: float) -> float:
     return kb / 1_000_000
 
 
 def _usd(amount: float) -> str:
     return f"{amount:,.2f}" if amount >= 0.005 or amount == 0 else "< 0.01"  # noqa: PLR2004
+
+
+def _number(value: float) -> str:
+    return f"{value:,.1f}" if value < 10 else f"{value:,.0f}"  # noqa: PLR2004
+
+
+def _round(value: float) -> int:
+    """Round to two figures: the guesses are not better than that."""
+    return int(float(f"{value:.1e}"))

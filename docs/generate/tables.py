@@ -1,6 +1,6 @@
 """`python -m docs.generate.tables`: write the generated tables into the READMEs and the guides.
 
-A table stands between `<!-- name -->` and `<!-- /name -->`. A test holds the files against what
+A table is between `<!-- name -->` and `<!-- /name -->`. A test holds the files against what
 this writes, so that the documentation cannot say anything else than the code.
 """
 
@@ -10,14 +10,17 @@ from importlib.metadata import metadata
 from pathlib import Path
 from typing import Final
 
-from docs.generate import cost, growth
-from local.template import read_document
+import yaml
+
+from docs.generate import access_token, cost
+from infra.cloudformation import read_document
 from wechat_auth.errors import ERRCODES, ERRCODES_OF_CALL, PROBLEMS, Errcode, Problem
 
 ROOT: Final = Path(__file__).parents[2]
+SETTINGS_ZH: Final = Path(__file__).with_name("settings.zh-CN.yaml")
 READMES: Final = (ROOT / "README.md", ROOT / "README.zh-CN.md")
 COST: Final = (ROOT / "docs/cost.md", ROOT / "docs/cost.zh-CN.md")
-GROWTH: Final = ROOT / "docs/growth.svg"
+ACCESS_TOKEN: Final = (ROOT / "docs/access-token.md", ROOT / "docs/access-token.zh-CN.md")
 SECURITY: Final = (ROOT / "SECURITY.md", ROOT / "SECURITY.zh-CN.md")
 
 
@@ -51,19 +54,24 @@ def remedies_table(*, chinese: bool) -> str:
     return "\n".join([head, "|---|---|", *rows])
 
 
-def settings_table(*, chinese: bool) -> str:
+def settings_table(*, chinese: bool, described: Path = SETTINGS_ZH) -> str:
     """Return the template's parameters with their defaults.
+
+    Args:
+        chinese: Whether in Chinese.
+        described: What each parameter is, in Chinese.
 
     Raises:
         ValueError: A parameter has no Chinese description.
     """
     parameters = read_document(ROOT / "template.yaml")["Parameters"]
-    if missing := parameters.keys() - SETTINGS_ZH.keys():
-        raise ValueError(f"describe in Chinese, in {__file__}: {', '.join(sorted(missing))}")
+    texts: dict[str, str] = yaml.safe_load(described.read_text("utf-8"))
+    if missing := parameters.keys() - texts.keys():
+        raise ValueError(f"describe in Chinese, in {described}: {', '.join(sorted(missing))}")
     head = "| 参数 | 默认值 | 含义 |" if chinese else "| parameter | default | what it is |"
     rows = [
         f"| `{name}` | {_code(parameter.get('Default'))} | "
-        f"{SETTINGS_ZH[name] if chinese else parameter['Description']} |"
+        f"{texts[name] if chinese else parameter['Description']} |"
         for name, parameter in parameters.items()
     ]
     return "\n".join([head, "|---|---|---|", *rows])
@@ -97,10 +105,19 @@ def render_cost(text: str, *, chinese: bool) -> str:
             "prices": cost.prices_table(chinese=chinese),
             "load": cost.load_table(chinese=chinese),
             "cost": cost.cost_table(chinese=chinese),
-            "growth": growth.growth_table(chinese=chinese),
-            "limits": growth.limits_table(chinese=chinese),
+            "growth": cost.growth_table(chinese=chinese),
+            "limits": cost.limits_table(chinese=chinese),
         },
     )
+
+
+def render_access_token(text: str, *, chinese: bool) -> str:
+    """Return the text of docs/access-token.md with its table as it should be.
+
+    Raises:
+        ValueError: The table's place is missing.
+    """
+    return fill(text, {"arithmetic": access_token.table(chinese=chinese)})
 
 
 def shipped_table(*, chinese: bool) -> str:
@@ -118,7 +135,7 @@ def shipped_table(*, chinese: bool) -> str:
 
 
 def licence(package: Mapping[str, str | list[str]]) -> str:
-    """Return a package's licence: an SPDX expression, or what its metadata had before there were.
+    """Return a package's licence: an SPDX expression, or what its metadata had before those.
 
     Args:
         package: Its metadata as JSON (PEP 566).
@@ -157,24 +174,24 @@ def fill(text: str, tables: dict[str, str]) -> str:
     for name, table in tables.items():
         start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
         if text.count(start) != 1 or text.count(end) != 1:
-            raise ValueError(f"{start} and {end} must stand in the text exactly once")
+            raise ValueError(f"{start} and {end} must be in the text exactly once")
         before, _, rest = text.partition(start)
         text = f"{before}{start}\n\n{table}\n\n{end}{rest.partition(end)[2]}"
     return text
 
 
 def main() -> None:
-    """Rewrite the READMEs, the guides and the chart of growth."""
+    """Rewrite the READMEs and the guides."""
     for paths, renderer in (
         (READMES, render),
         (COST, render_cost),
+        (ACCESS_TOKEN, render_access_token),
         (SECURITY, render_security),
     ):
         for path in paths:
             text = path.read_text(encoding="utf-8")
             chinese = path.name.endswith(".zh-CN.md")
             path.write_text(renderer(text, chinese=chinese), encoding="utf-8")
-    GROWTH.write_text(growth.growth_chart(), encoding="utf-8")
 
 
 def _all_errcodes() -> list[tuple[str, Errcode]]:
@@ -191,36 +208,6 @@ def _errcodes_of(problem: Problem) -> str:
 
 def _code(value: object) -> str:
     return "–" if value in (None, "") else f"`{value}`"
-
-
-SETTINGS_ZH: Final[dict[str, str]] = {
-    "WeChatAppIds": "本部署服务的小程序 appid，多个用逗号分隔；有多个时请求中须带 `appid`。",
-    "WeChatBaseUrls": "微信接口地址，逗号分隔。只有连接未能建立时才尝试下一个。",
-    "AccessTokenMode": "获取 access_token 的方式：`stable`（getStableAccessToken），或 `classic`"
-    "（getAccessToken，供其他服务器也在使用它的应用）。",
-    "SessionDays": "会话有效天数。wx.login 是静默的，过期后客户端重新登录即可。",
-    "PhoneRequiresLogin": "POST /phone 是否必须已登录；若是，code 必须属于该用户。",
-    "OpenDataMaxAge": "encryptedData 允许的最大时长（秒），以水印的 timestamp 为准。",
-    "DecryptFailuresPerDay": "每个用户每天允许的解密失败次数，超过后返回 429。",
-    "CheckEncryptedData": "解密出的手机号是否须经微信 checkEncryptedData 确认确由微信加密。",
-    "LoginRate": "POST /login 每秒请求数上限（所有客户端合计），超过返回 429。",
-    "PhoneRate": "POST /phone 每秒请求数上限（所有客户端合计），超过返回 429。",
-    "DecryptRate": "POST /decrypt 每秒请求数上限（所有客户端合计），超过返回 429。",
-    "SessionRate": "GET 与 DELETE /session 各自的每秒请求数上限（所有客户端合计）。",
-    "Architecture": "函数的处理器架构。arm64 便宜约五分之一。",
-    "FunctionMemory": "每个函数的内存（MB）；CPU 份额随之增长。",
-    "LogLevel": "函数写入的最低日志级别。",
-    "LogRetentionDays": "日志保留天数。",
-    "SnapStart": "冷启动是否从快照恢复（SnapStart）。每个版本收少量费用；中国大陆区域没有。",
-    "CanaryDeployment": "新代码是否先承接十分之一的请求十分钟，期间出错则自动回滚。",
-    "Monitoring": "是否创建告警与仪表盘。",
-    "AlarmTopicArn": "告警发往的 SNS 主题 ARN；留空则只在控制台显示。",
-    "FixedAddresses": "调用微信时使用的固定出口 IP 个数（用于微信 IP 白名单）：0（不固定）、1，或 2"
-    "（一个可用区故障时仍可用）。每个都需要一个 NAT 网关。",
-    "CustomDomainName": "在微信后台登记的 API 域名，如 api.example.com。",
-    "CertificateArn": "CustomDomainName 的 ACM 证书 ARN，须与堆栈同区域。",
-    "CodeSha256": "不要手动设置：`make deploy` 会把代码与设置的哈希写在它的位置。",
-}
 
 
 if __name__ == "__main__":

@@ -14,6 +14,6 @@ ARGUMENTS: Final = [
 
 
 def chromium() -> str | None:
-    """Return where a Chromium is, or None."""
+    """Return the path of a Chromium, or None."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     return next((path for name in names if (path := shutil.which(name))), None)

@@ -1,4 +1,4 @@
-"""The messages that passed, in order, for whoever watches."""
+"""The messages that passed, in order, for those who watch."""
 
 import threading
 import time
@@ -50,7 +50,6 @@ class Feed:
     """The last messages, numbered from 1. Thread-safe."""
 
     def __init__(self) -> None:
-        """Start with none."""
         self._messages: deque[tuple[int, Message]] = deque(maxlen=_KEPT)
         self._latest = 0
         self._closed = False
@@ -82,7 +81,7 @@ class Feed:
             return [each for each in self._messages if each[0] > number]
 
     def close(self) -> None:
-        """Let nobody wait any longer."""
+        """End every wait."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -48,10 +48,15 @@ _HEADERS: Final = {
 
 
 class Front:
-    """A WSGI application in front of the API's."""
+    """A WSGI application in front of the API's.
+
+    Args:
+        api: Gets what is not the console's.
+        feed: Its messages are the events.
+        acts: What the page may do.
+    """
 
     def __init__(self, api: "WSGIApplication", feed: Feed, acts: Acts) -> None:
-        """Stand in front of `api`."""
         self._api = api
         self._feed = feed
         self._acts = acts
@@ -82,7 +87,7 @@ class Front:
         return _json({"error": f"no {request.method} {request.path} here"}, 404)
 
     def _events(self, request: Request) -> Response:
-        """The messages from now on, or from where a connection broke off, as Server-Sent Events."""
+        """Return the messages as Server-Sent Events, from now on or from the browser's last one."""
         last = request.headers.get("last-event-id", "")
         latest = self._feed.latest
         number = min(int(last), latest) if last.isdecimal() else latest
@@ -138,7 +143,7 @@ def _is_same_origin(request: Request) -> bool:
 
 
 def _files() -> Iterator[tuple[str, Path]]:
-    """The files that are served, by address: the console's, the kit and the demo as they are."""
+    """Yield the files that are served, by address: the console's, the kit and the demo."""
     yield "", _STATIC / "index.html"
     for file in _STATIC.iterdir():
         yield file.name, file

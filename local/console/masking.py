@@ -26,8 +26,8 @@ _SHOWN: Final = _words(
 _NUMBERS: Final = frozenset({"phoneNumber", "purePhoneNumber"})
 _TIMES: Final = _words(
     """
-    create_time dies expires_at expiresAt expiry forced_at from in_progress_expiration lease_until
-    now now_in_millis renew_from timestamp token_expires_at ttl until
+    create_time expires expires_at expiresAt forced_at from in_progress_until lease_until now
+    renew_from timestamp token_expires_at ttl until
     """
 )
 """Names of numbers that are moments, so that they may be long."""
@@ -36,7 +36,7 @@ _WORDS: Final = _words(
     AccessDeniedException attribute_exists attribute_not_exists authorization_code
     checkEncryptedData client_credential ConditionalCheckFailedException ConditionExpression
     ConsumedCapacity encrypted_msg_hash ExpressionAttributeNames ExpressionAttributeValues
-    getStableAccessToken in_progress_expiration in_progress_expiry InternalServerError
+    getStableAccessToken in_progress_until InternalServerError
     InternalServiceError KeyConditionExpression login_code_rejected phone_code_rejected
     ProjectionExpression ProvisionedThroughputExceededException request_too_large
     RequestLimitExceeded resetUserSessionKey ResourceNotFoundException ReturnConsumedCapacity
@@ -64,7 +64,7 @@ def masked_number(number: str) -> str:
 
 
 def shown(value: Any, name: str = "") -> Any:
-    """Return what may be shown of a JSON value that stands under `name`."""
+    """Return what may be shown of a JSON value, by the name that it has."""
     match value:
         case None | bool():
             return value

@@ -6,14 +6,13 @@ the diagram needs.
 
 import os
 import sys
-from contextlib import redirect_stdout
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
 from local import console
 from local.console.browser import ARGUMENTS, chromium
-from local.console.palette import reduced
+from local.runtime import functions_write_to
 
 _WIDTH = 1280
 _SCENES = ("new", "lost")
@@ -27,7 +26,7 @@ def main(path: Path, language: str) -> int:
         return 1
     with (
         Path(os.devnull).open("w", encoding="utf-8") as nowhere,
-        redirect_stdout(nowhere),
+        functions_write_to(nowhere),
         console.start() as stack,
         sync_playwright() as playwright,
     ):
@@ -47,7 +46,7 @@ def main(path: Path, language: str) -> int:
             " return scrollHeight - clientHeight }"
         )
         page.set_viewport_size({"width": _WIDTH, "height": 800 + hidden})
-        path.write_bytes(reduced(browser.new_page(), page.screenshot()))
+        page.screenshot(path=path)
         browser.close()
     return 0
 

@@ -116,7 +116,7 @@ def _on_the_wire(reply: Reply, fault: Fault | None, delay: float) -> Answer:
 
 
 def _caller(world: World, request: Request) -> str | None:
-    """Tell whose call it is, even where it is refused."""
+    """Tell whose call it is, even if it is refused."""
     query = request.query
     owner = world.tokens.appid_of(query.get("access_token", ""))
     return owner or query.get("appid") or _body_text(request, "appid")

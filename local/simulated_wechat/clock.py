@@ -6,11 +6,10 @@ import time
 class Clock:
     """Seconds since the epoch as WeChat sees them.
 
-    Built on `time.time`, so it stands still while a test freezes that.
+    Built on `time.time`, so that a test which freezes that freezes this.
     """
 
     def __init__(self) -> None:
-        """Start at the machine's own time."""
         self._offset = 0.0
 
     @property

@@ -1,4 +1,4 @@
-"""Login codes and phone codes: each lives five minutes and works once."""
+"""Login codes and phone codes: each is valid for five minutes and works once."""
 
 import secrets
 import string
@@ -39,7 +39,6 @@ class Codes:
     """The codes that are out."""
 
     def __init__(self, clock: Clock) -> None:
-        """Start with none."""
         self._codes: Expiring[str, Code] = Expiring(clock, LIFE)
 
     def issue_login(self, person: Person) -> Code:

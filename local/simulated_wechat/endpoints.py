@@ -42,7 +42,7 @@ def code2session(world: World, request: Request) -> Reply:
 
 
 def get_stable_access_token(world: World, request: Request) -> Reply:
-    """Answer the living access_token, or by force a new one."""
+    """Answer the valid access_token, or by force a new one."""
     body = request.json()
     app = _token_caller(world, request, body)
     force = body.get("force_refresh", False)

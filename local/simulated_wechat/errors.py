@@ -48,11 +48,10 @@ class WeChatError(Exception):
 
     Attributes:
         errcode: WeChat's number for it.
-        errmsg: WeChat's words, without the rid.
+        errmsg: WeChat's words, without the rid; the usual ones for the errcode by default.
     """
 
     def __init__(self, errcode: int, errmsg: str | None = None) -> None:
-        """Take WeChat's usual words for `errcode` unless `errmsg` says otherwise."""
         self.errcode = errcode
         self.errmsg = errmsg or ERRMSG.get(errcode, "error")
         super().__init__(f"{self.errcode} {self.errmsg}")

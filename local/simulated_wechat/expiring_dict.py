@@ -12,7 +12,6 @@ class Expiring(Generic[K, V]):
     """A dictionary whose items are gone `life` seconds after they were put in."""
 
     def __init__(self, clock: Clock, life: float) -> None:
-        """Start empty."""
         self._clock = clock
         self._life = life
         self._kept: dict[K, tuple[float, V]] = {}
@@ -23,7 +22,7 @@ class Expiring(Generic[K, V]):
         return value if until > self._clock.now() else None
 
     def __setitem__(self, key: K, value: V) -> None:
-        """Put an item in, and drop those that are gone: the oldest stand in front."""
+        """Put an item in, and drop those that are gone: the oldest come first."""
         now = self._clock.now()
         while self._kept:
             oldest = next(iter(self._kept))

@@ -87,10 +87,13 @@ class _Armed:
 
 
 class Faults:
-    """The faults that are armed, in the order in which they were added."""
+    """The faults that are armed, in the order in which they were added.
+
+    Args:
+        lock: The simulation's one lock.
+    """
 
     def __init__(self, lock: AbstractContextManager[object]) -> None:
-        """Start with none; `lock` is the simulation's one lock."""
         self._lock = lock
         self._armed: list[_Armed] = []
 

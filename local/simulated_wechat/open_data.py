@@ -63,7 +63,6 @@ class OpenData:
     """What WeChat remembers: phone ciphertexts for three days, cloudIDs for five minutes."""
 
     def __init__(self, clock: Clock) -> None:
-        """Start with nothing."""
         self._clock = clock
         self._ciphertexts: Expiring[tuple[str, str], int] = Expiring(clock, CIPHERTEXT_MEMORY)
         self._cloud: Expiring[str, _CloudData] = Expiring(clock, CLOUD_ID_LIFE)

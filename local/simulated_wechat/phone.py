@@ -51,7 +51,6 @@ class Phone:
     """One person's phone, running one mini-program."""
 
     def __init__(self, world: World, person: Person) -> None:
-        """Hand the phone to `person`."""
         self._world = world
         self._person = person
 

@@ -10,7 +10,7 @@ _BEIJING: Final = 8 * 3600
 
 
 def day_of(now: float) -> int:
-    """Return the number of the day in Beijing, where WeChat's daily quotas start anew."""
+    """Return the number of the day in Beijing, at whose midnight the daily quotas start again."""
     return int(now + _BEIJING) // 86400
 
 
@@ -41,10 +41,12 @@ class _Window:
 
 
 class Quotas:
-    """The limits by endpoint, and what each app has used of them."""
+    """The limits by endpoint, and what each app has used of them.
+
+    At first they are the published ones, of the token calls and of resetUserSessionKey.
+    """
 
     def __init__(self, clock: Clock) -> None:
-        """Start with the published limits of the token calls and resetUserSessionKey."""
         self.limits: dict[str, Quota] = {
             "getStableAccessToken": Quota(per_minute=10_000, per_day=500_000),
             "getAccessToken": Quota(per_day=2_000),

@@ -7,6 +7,7 @@ with a kept connection that is reset is a thing to test.
 
 import json
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -25,24 +26,40 @@ _LIMIT: Final = 1 << 20
 _POLL: Final = 0.01  # seconds that closing takes
 
 
-def serve(wechat: SimulatedWeChat, port: int = 0, host: str = "127.0.0.1") -> "Server":
+def serve(
+    wechat: SimulatedWeChat,
+    port: int = 0,
+    host: str = "127.0.0.1",
+    tls: ssl.SSLContext | None = None,
+) -> "Server":
     """Start to answer HTTP; a context manager that ends it. Port 0 takes a free one.
+
+    Args:
+        wechat: Answers.
+        port: Where it listens.
+        host: The address it listens on.
+        tls: With a certificate, for https.
 
     Raises:
         OSError: The port is taken.
     """
-    return Server(wechat, host, port)
+    return Server(wechat, host, port, tls)
 
 
 class Server:
     """The simulation listening on one port, until `close` or the end of the with block.
+
+    Raises:
+        OSError: The port is taken.
 
     Attributes:
         port: The port.
         url: Base URL, such as http://127.0.0.1:3001.
     """
 
-    def __init__(self, wechat: SimulatedWeChat, host: str, port: int) -> None:
+    def __init__(
+        self, wechat: SimulatedWeChat, host: str, port: int, tls: ssl.SSLContext | None = None
+    ) -> None:
         """Listen and start to answer.
 
         Raises:
@@ -50,7 +67,9 @@ class Server:
         """
         self._http = _HTTPServer((host, port), wechat)
         self.port: int = self._http.server_address[1]
-        self.url = f"http://{host}:{self.port}"
+        if tls:
+            self._http.socket = tls.wrap_socket(self._http.socket, server_side=True)
+        self.url = f"{'https' if tls else 'http'}://{host}:{self.port}"
         self._thread = threading.Thread(
             target=self._http.serve_forever, args=(_POLL,), name="simulated-wechat", daemon=True
         )
@@ -169,4 +188,4 @@ class _Handler(BaseHTTPRequestHandler):
         return "SimulatedWeChat"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Stay silent; `on_call` is for whoever wants to see."""
+        """Stay silent; `on_call` tells those who want to see."""

@@ -3,7 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Final
+from typing import Final, Literal
 
 from .answer import Answer, Call, answer
 from .errors import WeChatError
@@ -22,6 +22,10 @@ _CALLS_KEPT: Final = 10_000
 class SimulatedWeChat:
     """WeChat's server API for some apps, and the phones of their users. Thread-safe.
 
+    Args:
+        apps: The first is the default of `phone`.
+        settings: Other choices than the default ones.
+
     Attributes:
         clock: WeChat's clock; `clock.advance(seconds)` moves it.
         faults: Faults on demand.
@@ -30,7 +34,6 @@ class SimulatedWeChat:
     """
 
     def __init__(self, apps: Iterable[App], settings: Settings | None = None) -> None:
-        """Start with these apps; the first is the default of `phone`."""
         self._world = World(tuple(apps), settings or Settings())
         self._phones: dict[tuple[str, str], Phone] = {}
         self._calls: deque[Call] = deque(maxlen=_CALLS_KEPT)
@@ -102,7 +105,7 @@ class SimulatedWeChat:
     def revoke_access_token(
         self, appid: str, *, errcode: int = 40001, sticky: bool = False
     ) -> None:
-        """Refuse the living access_tokens of an app from now on.
+        """Refuse the valid access_tokens of an app from now on.
 
         Args:
             appid: The app.
@@ -132,6 +135,31 @@ class SimulatedWeChat:
             except WeChatError:
                 return False
             return True
+
+    def has_expired(self, access_token: str) -> bool:
+        """Tell whether an access_token lived out its time, and was not refused before that."""
+        with self._world.lock:
+            return self._world.tokens.has_expired(access_token)
+
+    @property
+    def people(self) -> tuple[Person, ...]:
+        """Everybody who ever had a phone."""
+        with self._world.lock:
+            return tuple(self._world.people.values())
+
+    def is_fresh_code(self, kind: Literal["login", "phone"], code: str) -> bool:
+        """Tell whether a code would work at this moment."""
+        with self._world.lock:
+            try:
+                return not self._world.codes.find(kind, code).used
+            except WeChatError:
+                return False
+
+    @property
+    def access_tokens(self) -> tuple[str, ...]:
+        """Every access_token ever issued, oldest first."""
+        with self._world.lock:
+            return self._world.tokens.texts
 
     def forced_refreshes(self, appid: str) -> int:
         """Return how many forced refreshes were ever carried out for an app."""

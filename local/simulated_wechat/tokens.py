@@ -41,7 +41,6 @@ class AccessTokens:
     """Every access_token ever given out, and which of them WeChat accepts now."""
 
     def __init__(self, clock: Clock) -> None:
-        """Start with none."""
         self._clock = clock
         self._tokens: dict[str, _Token] = {}
         self._issued: defaultdict[tuple[Kind, str], list[_Token]] = defaultdict(list)
@@ -52,8 +51,8 @@ class AccessTokens:
     def stable(self, appid: str, *, force: bool) -> tuple[str, int]:
         """Return getStableAccessToken's token and the seconds it has left.
 
-        Normal mode hands out the living token until its last five minutes; then a new one is made
-        and both work for five minutes. Forced mode kills what lives and makes a new one; within
+        Normal mode hands out the valid token until its last five minutes; then it makes a new one
+        and both work for five minutes. Forced mode ends the valid ones and makes a new one; within
         30 seconds of the last time it does nothing more than normal mode.
 
         Raises:
@@ -61,17 +60,17 @@ class AccessTokens:
         """
         now = self._clock.now()
         if force and self._may_force(appid, now):
-            for token in self._living("stable", appid):
+            for token in self._valid("stable", appid):
                 token.refused, token.handed_out = 40001, False
             self.forced[appid] += 1
             return self._issue("stable", appid)
-        for token in self._living("stable", appid):
+        for token in self._valid("stable", appid):
             if token.handed_out and token.expires_at - now > OVERLAP:
                 return token.text, int(token.expires_at - now)
         return self._replace("stable", appid)
 
     def classic(self, appid: str) -> tuple[str, int]:
-        """Return getAccessToken's token: always a new one, the last living five more minutes."""
+        """Return getAccessToken's token: always a new one; the last works five more minutes."""
         return self._replace("classic", appid)
 
     def owner(self, text: str) -> str:
@@ -96,8 +95,18 @@ class AccessTokens:
         token = self._tokens.get(text)
         return token.appid if token else None
 
+    def has_expired(self, text: str) -> bool:
+        """Tell whether a token lived out its time, and was not refused before that."""
+        token = self._tokens[text]
+        return not token.refused and token.expires_at <= self._clock.now()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Every token ever given out, oldest first."""
+        return tuple(self._tokens)
+
     def revoke(self, appid: str, errcode: int, *, sticky: bool) -> None:
-        """Refuse with `errcode` what lives now, stable and classic alike.
+        """Refuse with `errcode` what is valid now, stable and classic alike.
 
         Args:
             appid: Whose tokens.
@@ -105,7 +114,7 @@ class AccessTokens:
             sticky: Whether stable normal mode goes on handing out the refused token until forced.
         """
         for kind in ("stable", "classic"):
-            for token in self._living(kind, appid):
+            for token in self._valid(kind, appid):
                 token.refused, token.handed_out = errcode, sticky and token.handed_out
 
     def refuse_all(self, appid: str, errcode: int) -> None:
@@ -123,13 +132,13 @@ class AccessTokens:
         self._forced[appid] = _Forced(forced.day, forced.count + 1, now)
         return True
 
-    def _living(self, kind: Kind, appid: str) -> Iterator[_Token]:
+    def _valid(self, kind: Kind, appid: str) -> Iterator[_Token]:
         now = self._clock.now()
         return (t for t in reversed(self._issued[kind, appid]) if t.expires_at > now)
 
     def _replace(self, kind: Kind, appid: str) -> tuple[str, int]:
-        """Issue a token and let the last one live for the overlap, not longer and not shorter."""
-        last = next(self._living(kind, appid), None)
+        """Issue a token and let the last one work for the overlap, not longer and not shorter."""
+        last = next(self._valid(kind, appid), None)
         if last:
             last.expires_at, last.handed_out = self._clock.now() + OVERLAP, False
         return self._issue(kind, appid)
@@ -139,5 +148,5 @@ class AccessTokens:
         text = f"{len(self._tokens) + 1}_{secrets.token_urlsafe(100)}"
         token = _Token(appid, text, self._clock.now() + LIFE)
         self._tokens[text] = token
-        self._issued[kind, appid] = [*reversed(list(self._living(kind, appid))), token]
+        self._issued[kind, appid] = [*reversed(list(self._valid(kind, appid))), token]
         return text, LIFE

@@ -47,7 +47,7 @@ class Settings:
         country_code_as_number: getPhoneNumber answers countryCode 86, not "86".
         open_data_as_object: getOpenData answers each item's json as an object, not as a string.
         wrong_secret_errcode: What the token calls say to a wrong AppSecret, 40125 or 40001.
-        unknown_ciphertext_errcode: errcode of checkEncryptedData beside vaild false, 1 or 0.
+        unknown_ciphertext_errcode: The errcode of checkEncryptedData beside vaild false, 1 or 0.
     """
 
     login_replaces_session_key: bool = True
@@ -65,7 +65,7 @@ class Billed:
         taps: Phone-number taps: WeChat bills each when the user taps.
         exchanges: Phone codes exchanged for a number, by code.
         arrivals: How often each login or phone code arrived, by code, whatever the answer was;
-            except where WeChat refused the access_token and so never looked at the code.
+            unless WeChat refused the access_token and so never looked at the code.
     """
 
     taps: int = 0
@@ -74,10 +74,9 @@ class Billed:
 
 
 class World:
-    """Everything WeChat knows. Whoever touches it holds `lock`."""
+    """Everything WeChat knows. Hold `lock` to touch it."""
 
     def __init__(self, apps: tuple[App, ...], settings: Settings) -> None:
-        """Start with these apps and no people."""
         self.lock = RLock()
         self.clock = Clock()
         self.settings = settings

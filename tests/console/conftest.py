@@ -11,15 +11,40 @@ from playwright.sync_api import Browser, sync_playwright
 
 from local import console
 from local.console.browser import ARGUMENTS, chromium
+from local.console.feed import Feed, Message
 from local.stack import Stack
 from tests.console.window import Window
-from tests.harness.backend import Backend
+from tests.harness.deployment import Deployment
+
+
+class RememberingFeed(Feed):
+    """Keeps every message."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[Message] = []
+
+    def publish(self, message: Message) -> None:
+        self.told.append(message)
+        super().publish(message)
 
 
 @pytest.fixture(scope="package")
-def running_stack() -> Iterator[Stack]:
-    with console.start() as stack:
+def feed() -> RememberingFeed:
+    return RememberingFeed()
+
+
+@pytest.fixture(scope="package")
+def running_stack(feed: RememberingFeed) -> Iterator[Stack]:
+    with console.start(feed=feed) as stack:
         yield stack
+
+
+@pytest.fixture
+def told(deployment: Deployment, feed: RememberingFeed) -> list[Message]:
+    """Every message from now on."""
+    feed.told.clear()
+    return feed.told
 
 
 @pytest.fixture(scope="package")
@@ -37,12 +62,12 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def backend(running_stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
+def deployment(running_stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
     """As everywhere, but by the real clock: the browser has no other."""
-    backend = Backend(running_stack, monkeypatch)
-    backend.clean()
-    yield backend
-    backend.close()
+    deployment = Deployment(running_stack)
+    deployment.clean()
+    yield deployment
+    deployment.close()
 
 
 @pytest.fixture(scope="package")
@@ -52,7 +77,7 @@ def one_window(browser: Browser, running_stack: Stack) -> Iterator[Window]:
 
 
 @pytest.fixture
-def window(one_window: Window, backend: Backend) -> Iterator[Window]:
+def window(one_window: Window, deployment: Deployment) -> Iterator[Window]:
     """A window of a desktop, in which somebody new has just opened the mini-program."""
     one_window.begin()
     yield one_window

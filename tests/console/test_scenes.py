@@ -8,7 +8,7 @@ from playwright.sync_api import Browser
 
 from tests.console.window import Window
 from tests.harness.api import Api
-from tests.harness.backend import Backend
+from tests.harness.deployment import Deployment
 
 LOGIN = ["→ POST /login", "code2Session", "PutItem Sessions", "← POST /login (200)"]
 COLD_LOGIN = [
@@ -112,10 +112,10 @@ def test_a_lost_reply_is_one_exchange(warm: Window) -> None:
 
 
 def test_with_a_kit_that_does_not_ask_again_the_scene_shows_that_nothing_more_came(
-    browser: Browser, backend: Backend
+    browser: Browser, deployment: Deployment
 ) -> None:
     broken_kit = ("{ logins: 1, repeats: 1 }).then(({ data })", "{ logins: 1 }).then(({ data })")
-    with Window.open(browser, backend.stack.url, broken_kit=broken_kit) as window:
+    with Window.open(browser, deployment.stack.url, broken_kit=broken_kit) as window:
         window.scene("new")
         window.scene("lost")
         assert window.part() == [TAP, *ASKED, *EXCHANGED, "! reply_lost"]
@@ -123,10 +123,10 @@ def test_with_a_kit_that_does_not_ask_again_the_scene_shows_that_nothing_more_ca
 
 
 def test_with_a_kit_that_sends_twice_it_still_is_one_exchange(
-    browser: Browser, backend: Backend
+    browser: Browser, deployment: Deployment
 ) -> None:
     broken_kit = ("if (!exchanging[code]) {", "{")
-    with Window.open(browser, backend.stack.url, broken_kit=broken_kit) as window:
+    with Window.open(browser, deployment.stack.url, broken_kit=broken_kit) as window:
         window.scene("new")
         window.scene("twice")
         assert window.part().count("← POST /phone (200)") == 2
@@ -212,14 +212,14 @@ def test_a_dead_access_token_is_replaced_on_the_way(warm: Window) -> None:
     assert "code 没被看过" in warm.why("getPhoneNumber 40001")
 
 
-def test_a_new_phone_begins_anew(warm: Window, backend: Backend) -> None:
+def test_a_new_phone_begins_anew(warm: Window, deployment: Deployment) -> None:
     warm.scene("busy")
     warm.scene("reset")
     assert [heading.get_attribute("data-scene") for heading in
             warm.page.query_selector_all(".part")] == ["open"]  # fmt: skip
     assert warm.part() == ["phone wx.login", *LOGIN]
     assert warm.text(".number") == "未获取"
-    assert list(backend.wechat.faults) == []
+    assert list(deployment.wechat.faults) == []
 
 
 def test_checking_and_logging_out_on_the_phone(warm: Window) -> None:
@@ -234,7 +234,7 @@ def test_checking_and_logging_out_on_the_phone(warm: Window) -> None:
     assert warm.text(".login") == "未登录"
 
 
-def test_a_message_of_another_client_appears_too(window: Window, backend: Backend) -> None:
-    Api(backend.stack.url).request("GET", "/session", token="x" * 70)
+def test_a_message_of_another_client_appears_too(window: Window, deployment: Deployment) -> None:
+    Api(deployment.stack.url).request("GET", "/session", token="x" * 70)
     window.page.wait_for_selector(".row[data-name='GET /session'][data-kind=answer]")
     assert window.part()[-2:] == ["→ GET /session", "← GET /session session_invalid (401)"]

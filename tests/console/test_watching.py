@@ -7,36 +7,21 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import urllib3
 
-from local.console import feed as feeds
 from local.console.feed import Message
 from local.simulated_wechat import Fault
 from tests.harness.api import Api
-from tests.harness.backend import Backend
+from tests.harness.deployment import Deployment
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
-    """Every message from now on."""
-    messages: list[Message] = []
-    publish = feeds.Feed.publish
-
-    def noting(feed: feeds.Feed, message: Message) -> None:
-        messages.append(message)
-        publish(feed, message)
-
-    monkeypatch.setattr(feeds.Feed, "publish", noting)
-    return messages
-
-
-@pytest.fixture
-def api(backend: Backend) -> Api:
-    return Api(backend.stack.url)
+def api(deployment: Deployment) -> Api:
+    return Api(deployment.stack.url)
 
 
 def test_each_call_belongs_to_the_request_that_made_it(
-    api: Api, backend: Backend, told: list[Message]
+    api: Api, deployment: Deployment, told: list[Message]
 ) -> None:
-    codes = [backend.wechat.phone().login() for _ in range(24)]
+    codes = [deployment.wechat.phone().login() for _ in range(24)]
     with ThreadPoolExecutor(8) as people:
         answers = list(
             people.map(lambda code: api.request("POST", "/login", {"code": code}), codes)
@@ -58,17 +43,17 @@ def test_each_call_belongs_to_the_request_that_made_it(
 
 
 def test_wechat_is_told_of_as_often_as_it_was_asked(
-    api: Api, backend: Backend, told: list[Message]
+    api: Api, deployment: Deployment, told: list[Message]
 ) -> None:
-    before = backend.wechat.counts()
-    phone = backend.wechat.phone()
+    before = deployment.wechat.counts()
+    phone = deployment.wechat.phone()
     token = api.request("POST", "/login", {"code": phone.login()}).json["token"]
     tap = phone.tap_phone_number()
     for _ in range(3):
         api.request("POST", "/phone", {"code": tap.code}, token=token)
     asked = {
         endpoint: number - before.get(endpoint, 0)
-        for endpoint, number in backend.wechat.counts().items()
+        for endpoint, number in deployment.wechat.counts().items()
         if number != before.get(endpoint, 0)
     }
     calls = [message.name for message in told if message.lane == "wechat"]
@@ -77,21 +62,21 @@ def test_wechat_is_told_of_as_often_as_it_was_asked(
 
 
 def test_aws_is_told_of_as_often_as_it_was_asked(
-    api: Api, backend: Backend, told: list[Message]
+    api: Api, deployment: Deployment, told: list[Message]
 ) -> None:
-    api.request("POST", "/login", {"code": backend.wechat.phone().login()})
+    api.request("POST", "/login", {"code": deployment.wechat.phone().login()})
     calls = [message.name for message in told if message.lane in {"dynamodb", "secretsmanager"}]
-    assert {name: calls.count(name) for name in calls} == dict(backend.operations)
+    assert {name: calls.count(name) for name in calls} == dict(deployment.operations)
     [put] = [message for message in told if message.name == "PutItem"]
     assert (put.target, put.status, put.function) == ("Sessions", 200, "login")
     assert put.sent["Item"].keys() == {"user", "session", "sealed", "expires_at"}
 
 
 def test_what_aws_refuses_is_told_each_time(
-    api: Api, backend: Backend, told: list[Message]
+    api: Api, deployment: Deployment, told: list[Message]
 ) -> None:
-    backend.fail("PutItem")
-    answer = api.request("POST", "/login", {"code": backend.wechat.phone().login()})
+    deployment.fail("PutItem")
+    answer = api.request("POST", "/login", {"code": deployment.wechat.phone().login()})
     assert answer.problem == (503, "storage_unavailable", "retry")
     puts = [message for message in told if message.name == "PutItem"]
     assert [(put.status, put.outcome) for put in puts] == [(500, "InternalServerError")] * 2
@@ -99,10 +84,10 @@ def test_what_aws_refuses_is_told_each_time(
 
 
 def test_a_call_to_wechat_that_breaks_off_is_told(
-    api: Api, backend: Backend, told: list[Message]
+    api: Api, deployment: Deployment, told: list[Message]
 ) -> None:
-    backend.wechat.faults.add(Fault("code2Session", "drop_after"))
-    api.request("POST", "/login", {"code": backend.wechat.phone().login()})
+    deployment.wechat.faults.add(Fault("code2Session", "drop_after"))
+    api.request("POST", "/login", {"code": deployment.wechat.phone().login()})
     [call] = [message for message in told if message.lane == "wechat"]
     assert (call.name, call.status, call.got, call.outcome) == (
         "code2Session", None, None, "no answer",
@@ -110,13 +95,15 @@ def test_a_call_to_wechat_that_breaks_off_is_told(
     assert told[-1].outcome == "wechat_unavailable"
 
 
-def test_what_serves_no_request_is_not_told(backend: Backend, told: list[Message]) -> None:
-    assert backend.stack.invoke("refresh_access_token", {}) == {backend.stack.appid: "renewed"}
-    assert backend.wechat.phone().login()
+def test_what_serves_no_request_is_not_told(deployment: Deployment, told: list[Message]) -> None:
+    assert deployment.stack.invoke("refresh_access_token", {}) == {
+        deployment.stack.appid: "renewed"
+    }
+    assert deployment.wechat.phone().login()
     assert told == []
 
 
-def test_to_the_api_nothing_has_changed(backend: Backend) -> None:
+def test_to_the_api_nothing_has_changed(deployment: Deployment) -> None:
     http = urllib3.PoolManager(retries=False)
     for method, path, status, body in (
         ("GET", "/", 404, {"message": "Not Found"}),
@@ -124,20 +111,20 @@ def test_to_the_api_nothing_has_changed(backend: Backend) -> None:
         ("GET", "/login", 404, {"message": "Not Found"}),
         ("OPTIONS", "/phone", 404, {"message": "Not Found"}),
     ):
-        reply = http.request(method, backend.stack.url + path)
+        reply = http.request(method, deployment.stack.url + path)
         assert (reply.status, json.loads(reply.data)) == (status, body)
         assert reply.headers["content-type"] == "application/json"
         assert len(reply.headers["apigw-requestid"]) == 16
         assert "content-security-policy" not in reply.headers
     # Under any name: the API does not look at Host, the console does.
     elsewhere = {"Host": "api.example.com", "Accept": "text/html"}
-    reply = http.request("GET", f"{backend.stack.url}/", headers=elsewhere)
+    reply = http.request("GET", f"{deployment.stack.url}/", headers=elsewhere)
     assert (reply.status, json.loads(reply.data)) == (404, {"message": "Not Found"})
     http.clear()
 
 
-def test_every_event_is_json(api: Api, backend: Backend, told: list[Message]) -> None:
-    phone = backend.wechat.phone()
+def test_every_event_is_json(api: Api, deployment: Deployment, told: list[Message]) -> None:
+    phone = deployment.wechat.phone()
     token = api.request("POST", "/login", {"code": phone.login()}).json["token"]
     for body in (b"", b"{", b"[]", b"\xff\xfe", b'"text"', b'{"code": {"a": 1}}', None):
         api.request("POST", "/phone", body, token=token)

@@ -1,13 +1,10 @@
 """The page as such: keyboard, languages, widths, a stack that ends."""
 
-import base64
-
 import pytest
 from playwright.sync_api import Browser
 
-from local.console.palette import reduced
 from tests.console.window import DESKTOP, PHONE, Window
-from tests.harness.backend import Backend
+from tests.harness.deployment import Deployment
 
 SCENES = [
     "open", "new", "old", "refuse", "twice",
@@ -17,19 +14,6 @@ SCENES = [
 _FOCUSED = """() => {
     const { dataset, className } = document.activeElement
     return dataset.scene || className
-}"""
-_DIFFERENCE = """async sources => {
-    const [a, b] = await Promise.all(sources.map(async source => {
-        const image = new Image()
-        image.src = source
-        await image.decode()
-        const canvas = new OffscreenCanvas(image.width, image.height).getContext('2d')
-        canvas.drawImage(image, 0, 0)
-        return canvas.getImageData(0, 0, image.width, image.height).data
-    }))
-    let sum = 0
-    for (let at = 0; at < a.length; at += 1) sum += Math.abs(a[at] - b[at])
-    return sum / a.length
 }"""
 _TOO_WIDE = """width => [
     ...[...document.querySelectorAll('button, .text, .why, .weui-cell__ft')].filter(each => {
@@ -89,9 +73,9 @@ def too_wide(window: Window, size: tuple[int, int]) -> list[str]:
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["1280", "400"])
 @pytest.mark.parametrize("language", ["zh-CN", "en"])
 def test_it_fits_and_works_at_this_width(
-    browser: Browser, backend: Backend, size: tuple[int, int], language: str
+    browser: Browser, deployment: Deployment, size: tuple[int, int], language: str
 ) -> None:
-    with Window.open(browser, backend.stack.url, size, language) as window:
+    with Window.open(browser, deployment.stack.url, size, language) as window:
         window.scene("new")
         assert window.text(".number") == "138****8000"
         assert too_wide(window, size) == []
@@ -142,7 +126,9 @@ def test_the_kits_titles_follow_the_language(window: Window) -> None:
     window.page.click(".language")
 
 
-def test_what_comes_from_outside_is_text_and_never_markup(window: Window, backend: Backend) -> None:
+def test_what_comes_from_outside_is_text_and_never_markup(
+    window: Window, deployment: Deployment
+) -> None:
     window.page.evaluate(
         "fetch('/session?verify=<img src=x onerror=window.broken=1>', "
         "{ headers: { authorization: 'Bearer <b>bold</b>' } })"
@@ -150,17 +136,3 @@ def test_what_comes_from_outside_is_text_and_never_markup(window: Window, backen
     window.page.wait_for_selector(".row[data-name='GET /session'][data-kind=answer]")
     assert window.page.query_selector_all(".diagram img, .diagram .message b b") == []
     assert window.page.evaluate("window.broken") is None
-
-
-def test_a_screenshot_of_256_colours_is_the_same_picture(window: Window) -> None:
-    png = window.page.screenshot()
-    page = window.page.context.new_page()
-    small = reduced(page, png)
-    assert small.startswith(b"\x89PNG\r\n\x1a\n")
-    assert len(small) < len(png) * 0.6
-    assert page.evaluate(_DIFFERENCE, [data(png), data(small)]) < 3
-    page.close()
-
-
-def data(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

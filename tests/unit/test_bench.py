@@ -1,6 +1,5 @@
 """What the measurements are held against, and how they are told."""
 
-import copy
 import xml.etree.ElementTree as ET
 from typing import Any
 
@@ -23,10 +22,11 @@ EVERYBODY = [
 
 @pytest.fixture
 def figures() -> dict[str, Any]:
-    """Figures that reach every target exactly."""
+    """Figures that reach every target, by little."""
     first = dict.fromkeys(EVERYBODY, 1.0) | {
-        "login": 1.15,
-        "authorizer": 1.05,
+        "login": 1.14,
+        "phone": 1.14 * 1.04,
+        "authorizer": 1.04,
         report.UNCOMPILED: 2.3,
         report.FASTAPI_SHIPPED: 4.6,
         report.FASTAPI: 2.3,
@@ -37,23 +37,29 @@ def figures() -> dict[str, Any]:
             for name, s in first.items()
         },
         "emulated": {FLOOR: [1.0], "login": [1.0]},
-        "warm": {
-            name: {"cpu": [0.0015], "outside": [0.001 if name == "login" else 0.004], "wall": [0.1]}
-            for name in EVERYBODY
+        "warm": {name: {"cpu": [0.0014], "outside": [0.004], "wall": [0.1]} for name in EVERYBODY}
+        | {
+            "login": {"cpu": [0.0014], "outside": [0.0009], "wall": [0.1]},
+            "phone": {"cpu": [0.0014 * 1.69], "outside": [0.004], "wall": [0.1]},
         },
         "round_trips": {
             name: {"warm": dict(calls), "cold": {}} for name, calls in report.ROUND_TRIPS.items()
         },
         "sizes": {"login": [2**20, 2**21]},
-        "crypto": {"decrypt 16 ours": [3.0], "decrypt 16 openssl": [1.0]},
+        "crypto": {"decrypt 16 ours": [2.9], "decrypt 16 openssl": [1.0]},
         "memory": {"512": {"init": [1.0], "first": [0.5], "warm": [0.01]}},
     }
 
 
-def test_figures_at_the_limit_reach_every_target(figures: dict[str, Any]) -> None:
-    for target in report.targets(figures):
-        assert target.reached or target.measured == pytest.approx(target.limit), target
-    assert "MISSED" not in report.report(_better(figures))
+def test_a_figure_at_the_limit_reaches_its_target() -> None:
+    assert report.Target("", 2.0, 2.0).reached
+    assert not report.Target("", 2.1, 2.0).reached
+    assert report.Target("", 2.0, 2.0, at_least=True).reached
+    assert not report.Target("", 1.9, 2.0, at_least=True).reached
+
+
+def test_figures_within_the_limits_reach_every_target(figures: dict[str, Any]) -> None:
+    assert "MISSED" not in report.report(figures)
 
 
 @pytest.mark.parametrize(
@@ -61,11 +67,13 @@ def test_figures_at_the_limit_reach_every_target(figures: dict[str, Any]) -> Non
     [
         (("cold", "login", "first"), [1.2], "cold login / floor"),
         (("cold", "authorizer", "first"), [1.1], "cold authorizer / floor"),
+        (("cold", "phone", "first"), [1.2], "cold phone / cold login"),
         (("cold", report.UNCOMPILED, "first"), [1.0], "uncompiled build / cold login"),
         (("cold", report.FASTAPI_SHIPPED, "first"), [3.0], "FastAPI as sam build / cold login"),
         (("cold", report.FASTAPI, "first"), [1.5], "FastAPI compiled / cold login"),
         (("warm", "login", "outside"), [0.002], "warm login / FastAPI, outside the network"),
         (("warm", "login", "cpu"), [0.002], "warm login, processor"),
+        (("warm", "phone", "cpu"), [0.0024], "warm phone / warm login, processor"),
         (("crypto", "decrypt 16 ours"), [3.1], "decrypt / OpenSSL, the worst size"),
         (("cold", "phone", "rss"), [61 * 2**20], "peak memory, the largest function"),
         (
@@ -78,7 +86,6 @@ def test_figures_at_the_limit_reach_every_target(figures: dict[str, Any]) -> Non
 def test_each_target_can_be_missed(
     figures: dict[str, Any], path: tuple[str, ...], value: object, missed: str
 ) -> None:
-    figures = _better(figures)
     place = figures
     for name in path[:-1]:
         place = place[name]
@@ -91,7 +98,7 @@ def test_the_report_tells_all_there_is(figures: dict[str, Any]) -> None:
     for name in EVERYBODY:
         assert f"| {name}" in text
     assert "1 GetItem:Sessions" in text
-    assert "| decrypt 16 bytes |      3.00 |" in text
+    assert "| decrypt 16 bytes |      2.90 |" in text
 
 
 def test_what_is_compared_was_measured_in_the_same_round(figures: dict[str, Any]) -> None:
@@ -119,13 +126,3 @@ def test_the_chart_has_a_bar_for_each_and_says_what_was_measured() -> None:
 
 def test_the_context_is_one_that_handlers_can_use() -> None:
     assert Context().get_remaining_time_in_millis() > 0
-
-
-def _better(figures: dict[str, Any]) -> dict[str, Any]:
-    """Return figures a little beyond the limits, so that rounding does not matter."""
-    better = copy.deepcopy(figures)
-    better["cold"]["login"]["first"] = [1.1]
-    better["cold"]["authorizer"]["first"] = [1.0]
-    better["warm"]["login"] = {"cpu": [0.0014], "outside": [0.0009], "wall": [0.1]}
-    better["crypto"]["decrypt 16 ours"] = [2.9]
-    return better

@@ -11,7 +11,8 @@ from openapi_spec_validator import validate
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from local.template import Application, read_document, read_template
+from infra.cloudformation import read_document
+from local.template import Application, read_template
 from wechat_auth.errors import PROBLEMS
 
 ROOT = Path(__file__).parents[2]

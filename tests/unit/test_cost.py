@@ -1,12 +1,14 @@
 """docs/cost.md says what cost.py computes, and that is what its own arithmetic comes to."""
 
+import math
 import re
 from pathlib import Path
 
 import pytest
 
 from docs.generate import cost, tables
-from local.template import read_document
+from docs.generate.cost import LIMITS, demand
+from infra.cloudformation import read_document
 from tests.harness.transform import TEMPLATES, of_type
 from tests.unit.test_template_policies import ALLOWED
 
@@ -63,7 +65,7 @@ def test_what_is_counted_is_what_the_template_and_the_code_have() -> None:
 
 def metrics() -> set[str]:
     """Return every metric that the layers count."""
-    sources = (ROOT / "layers/auth/wechat_auth").glob("*.py")
+    sources = (ROOT / "layers/auth/wechat_auth").rglob("*.py")
     code = "".join(path.read_text("utf-8") for path in sources)
     return set(EMF.findall(code)) | set(re.findall(r'"(\w+Faults)"', code))
 
@@ -83,3 +85,48 @@ def evaluate(arithmetic: str) -> float:
     text = re.sub(r"/GB| GB\b| s\b| h\b", "", text)
     assert re.fullmatch(r"[\d.()+*/ ]+", text), text
     return float(eval(text))  # noqa: S307  digits and operators only
+
+
+def test_a_million_logins_a_day_are_what_the_arithmetic_says() -> None:
+    found = demand(1_000_000)
+    assert found.requests == pytest.approx(1_000_000 / 0.7 / 86_400 * 5)
+    assert found.of("POST /login") == pytest.approx(1_000_000 / 86_400 * 5)
+    assert found.writes == pytest.approx(found.requests * 1.0)
+    assert found.reads == pytest.approx(found.requests * 0.3)
+    # 147 ms, and 2 % of them a second more.
+    assert found.concurrency == pytest.approx(found.requests * (0.147 + 0.02 * 1.0))
+    assert found.cny == pytest.approx(1_000_000 / 0.7 * 730 / 24 * 0.15 * 0.03, rel=1e-6)
+
+
+def test_at_a_known_level_the_money_is_that_of_the_bill() -> None:
+    logins = 1_000_000 * 0.7 / (730 / 24)
+    assert demand(round(logins)).usd == pytest.approx(cost.total(1_000_000), rel=0.001)
+
+
+@pytest.mark.parametrize("few", cost.GROWTH[:-1])
+def test_ten_times_the_logins_never_cost_more_than_ten_times_as_much(few: int) -> None:
+    assert demand(few).usd < demand(few * 10).usd < demand(few).usd * 10
+
+
+def test_the_rates_are_the_defaults_of_the_template() -> None:
+    parameters = read_document(TEMPLATES["template"])["Parameters"]
+    rates = {limit.name.split()[0]: limit.allowed for limit in LIMITS if "template" in limit.name}
+    assert rates == {
+        name: parameters[name]["Default"]
+        for name in ("LoginRate", "PhoneRate", "DecryptRate", "SessionRate")
+    }
+
+
+def test_a_limit_is_met_where_the_demand_reaches_it() -> None:
+    for limit in LIMITS:
+        at = limit.met_at()
+        if not math.isinf(at) and at >= cost.GROWTH[-2]:
+            assert limit.used(demand(round(at))) == pytest.approx(limit.allowed, rel=0.01)
+
+
+def test_the_template_gives_way_first_and_the_token_never() -> None:
+    first, *_, last = sorted(LIMITS, key=lambda limit: limit.met_at())
+    assert first.name.startswith("LoginRate")
+    assert first.met_at() == pytest.approx(200 / 5 * 86_400)
+    assert last.met_at() == math.inf
+    assert last.used(demand(10_000)) < 13

@@ -51,11 +51,11 @@ def test_both_languages_have_the_same_sections_commands_and_code() -> None:
 
 
 def test_a_parameter_without_a_chinese_description_is_an_error(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.delitem(tables.SETTINGS_ZH, "SessionDays")
+    (tmp_path / "settings.yaml").write_text("WeChatAppIds: 小程序\n", "utf-8")
     with pytest.raises(ValueError, match="SessionDays"):
-        tables.render(ENGLISH.read_text(encoding="utf-8"), chinese=False)
+        tables.settings_table(chinese=True, described=tmp_path / "settings.yaml")
 
 
 def test_a_missing_place_for_a_table_is_an_error() -> None:

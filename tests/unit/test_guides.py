@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from local.template import read_document
+from infra.cloudformation import read_document
 from tests.harness.transform import ROOT, TEMPLATES
 
 _NAMES = ("architecture", "deploy", "operate", "cost", "access-token", "bench", "faults")

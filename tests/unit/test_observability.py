@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from local.template import Application, read_document, read_template
+from infra.cloudformation import read_document
+from local.template import Application, read_template
 from tests.harness.transform import ROOT, TEMPLATES, of_type
 from tests.unit.test_cost import metrics
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from infra.cloudformation import read_document
 from infra.release import ReleaseError, overrides, release, values
-from local.template import read_document
 from tests.harness.transform import EVERYTHING_ON, ROOT, TEMPLATES, Document, of_type, transformed
 
 FUNCTIONS = {"Login", "Phone", "Decrypt", "Session", "Authorizer", "RefreshAccessToken"}

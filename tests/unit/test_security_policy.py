@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from docs.generate import tables
-from local.template import read_document
+from infra.cloudformation import read_document
 from tests.harness.transform import ROOT, TEMPLATES
-from wechat_auth import access_token_item, phone
+from wechat_auth import phone_records
+from wechat_auth.tokens import table
 
 ENGLISH, CHINESE = tables.SECURITY
 each_language = pytest.mark.parametrize("policy", tables.SECURITY, ids=lambda path: path.name)
@@ -47,13 +48,13 @@ def test_how_long_things_are_kept_is_what_the_code_says(policy: Path) -> None:
     minutes, days = ("分钟", "天") if policy == CHINESE else ("minutes", "days")
     kept = re.search(rf"PhoneExchanges .*\| (\d+) {minutes} \|", text)
     assert kept
-    assert int(kept[1]) * 60 == phone.KEPT
+    assert int(kept[1]) * 60 == phone_records.KEPT_SECONDS
     for name, digits in re.findall(rf"(\d+) {days}（?\s?\(?`(\w+)`", text):
         assert parameters[digits]["Default"] == int(name)
     assert len(re.findall(rf"(\d+) {days}（?\s?\(?`(\w+)`", text)) == 2
     more = re.search(rf"AccessTokens .* (\d) {days}", text)
     assert more
-    assert int(more[1]) * 86_400 == access_token_item._KEEP_ITEM
+    assert int(more[1]) * 86_400 == table.KEEP_ROW_SECONDS
 
 
 def test_both_languages_have_the_same_sections_and_rows() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from cfnlint import ManualArgs, lint
 
-from local.template import read_document
+from infra.cloudformation import read_document
 from tests.harness.transform import (
     EVERYTHING_ON,
     REGIONS,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from local.template import read_document
+from infra.cloudformation import read_document
 from tests.harness.transform import TEMPLATES, Document, of_type, transformed
 
 LOG = {"logs:CreateLogStream", "logs:PutLogEvents"}

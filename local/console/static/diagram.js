@@ -209,7 +209,7 @@ function chips(carried, names) {
 }
 
 function isKept(got) {
-  return Boolean(got && got.Item && got.Item.status === 'COMPLETED')
+  return Boolean(got && got.Item && got.Item.sealed)
 }
 
 /** How a call ended, in a word or two. */

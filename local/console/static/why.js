@@ -70,13 +70,14 @@ const WHY = {
     [item('PutItem', 'PhoneExchanges', ok), [
       '先占位：同一个 code 再来，也只会去微信兑换一次。',
       'First a mark: however often this code comes, it goes to WeChat once.']],
-    [item('PutItem', 'PhoneExchanges', ({ got }) => got.Item && got.Item.status === 'INPROGRESS'), [
+    [item('PutItem', 'PhoneExchanges', ({ got }) => got.Item && !got.Item.sealed), [
       '另一个请求正在兑换同一个 code：等它的答案，不再去问微信。',
       'Another request is exchanging this code: wait for its answer, and do not ask WeChat again.']],
     [item('PutItem', 'PhoneExchanges'), [
       '这个 code 已经兑换过：取回留存的答案，不再问微信。',
       'This code was exchanged already: the kept answer comes back, WeChat is not asked.']],
-    [item('GetItem', 'PhoneExchanges'), ['取回留存的答案。', 'The kept answer.']],
+    [item('GetItem', 'PhoneExchanges'), [
+      '看看另一个请求得到答案了没有。', 'Has the other request got its answer yet?']],
     [item('UpdateItem', 'PhoneExchanges'), [
       '答案加密留存 5 分钟：回复丢了，同一个 code 还能得到同一个号码。',
       'The answer is kept, sealed, for five minutes: should the reply get lost, the same code still works.']],

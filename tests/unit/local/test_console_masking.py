@@ -92,11 +92,10 @@ def test_no_phone_number_stands_in_what_is_shown(number: str) -> None:
     assert number not in json.dumps(masking.shown_items({"Item": {"n": {"N": number}}}))
 
 
-def test_a_masking_that_lets_something_through_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_that_is_let_through_is_found() -> None:
     secret = bytes(range(16)).hex()
     assert leaks(secret, masking.shown({"js_code": secret})) == []
-    monkeypatch.setattr(masking, "masked", lambda text: text)
-    assert leaks(secret, masking.shown({"js_code": secret})) == ["secret"]
+    assert leaks(secret, {"js_code": secret}) == ["secret"]
 
 
 def test_a_secret_is_shown_by_its_beginning_and_length() -> None:

@@ -7,15 +7,11 @@ import urllib3
 from local import __main__ as run
 from local import console
 from local.stack import Stack
-from wechat_auth import services
 
 
-def test_the_next_stack_is_not_watched_and_has_no_console() -> None:
-    unwatched = services.wechat
+def test_a_stack_without_a_console_answers_none_of_its_addresses() -> None:
     with console.start() as stack:
-        assert services.wechat is not unwatched
         assert urllib3.request("GET", f"{stack.url}/_console/latest").json() == {"latest": 0}
-    assert services.wechat is unwatched
     with Stack.start() as stack:
         for path in ("/", "/_console/", "/_console/latest"):
             reply = urllib3.request("GET", stack.url + path, headers={"Accept": "text/html"})
@@ -40,9 +36,9 @@ def test_a_browser_that_listens_does_not_hold_up_the_end() -> None:
     assert told[0].startswith(b"retry: 1000\n\n")
 
 
-def test_make_run_names_the_console_where_there_is_one() -> None:
+def test_make_run_names_the_console_if_there_is_one() -> None:
     with console.start() as stack:
         line = f"    In a browser       {stack.url}/ "
-        assert run._welcome(stack, "log").count(line) == 1
+        assert run.welcome(stack, "log").count(line) == 1
     with Stack.start(host="localhost") as stack:
-        assert "In a browser" not in run._welcome(stack, "log")
+        assert "In a browser" not in run.welcome(stack, "log")

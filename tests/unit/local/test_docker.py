@@ -5,36 +5,28 @@ import subprocess
 
 import pytest
 
-from local import docker
 from local.docker import DockerMissingError, has_image, host_for_containers
 
 ELSEWHERE = "192.0.2.1"
 """An address that no machine has (RFC 5737)."""
 
 
-@pytest.fixture
-def bridge(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """What the engine says of its bridge."""
-    bridge: dict[str, str] = {}
-    monkeypatch.setattr(docker, "_docker", lambda *_: json.dumps(bridge))
-    return bridge
+def host(**bridge: str) -> str:
+    """Return the address with an engine that says so of its bridge."""
+    return host_for_containers(lambda *_: json.dumps(bridge))
 
 
-def test_the_bridge_reaches_this_machine_where_its_address_is_ours(bridge: dict[str, str]) -> None:
-    bridge["Gateway"] = "127.0.0.7" if can_bind("127.0.0.7") else "127.0.0.1"
-    assert host_for_containers() == bridge["Gateway"]
+def test_the_bridge_reaches_this_machine_if_its_address_is_ours() -> None:
+    ours = "127.0.0.7" if can_bind("127.0.0.7") else "127.0.0.1"
+    assert host(Gateway=ours) == ours
 
 
-def test_the_gateway_is_the_networks_first_address(bridge: dict[str, str]) -> None:
-    bridge["Subnet"] = "127.0.0.0/24"
-    assert host_for_containers() == "127.0.0.1"
+def test_the_gateway_is_the_networks_first_address() -> None:
+    assert host(Subnet="127.0.0.0/24") == "127.0.0.1"
 
 
-def test_docker_desktop_whose_bridge_is_elsewhere_passes_on_to_the_loopback(
-    bridge: dict[str, str],
-) -> None:
-    bridge["Gateway"] = ELSEWHERE
-    assert host_for_containers() == "127.0.0.1"
+def test_docker_desktop_whose_bridge_is_elsewhere_passes_on_to_the_loopback() -> None:
+    assert host(Gateway=ELSEWHERE) == "127.0.0.1"
 
 
 def test_without_docker_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

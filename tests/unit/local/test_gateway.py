@@ -14,6 +14,7 @@ import pytest
 
 from local.gateway import Gateway, Served
 from local.runtime import FunctionError, FunctionTimeoutError, Runtime
+from local.stack import Stack
 from local.template import TemplateError, read_template
 
 TEMPLATE = """
@@ -74,11 +75,11 @@ HANDLERS = {
     """,
     "answer": """
         import json
-        from fixture_layer import counter
+        from fixture_layer import greeting
 
         def handler(event, context):
             program = event["body"] if isinstance(event, dict) else event
-            return eval(program, {"json": json, "counter": counter})
+            return eval(program, {"json": json, "greeting": greeting})
     """,
     "slow": """
         import threading
@@ -100,11 +101,7 @@ HANDLERS = {
 }
 
 LAYER = """
-    from functools import cache
-
-    @cache
-    def counter():
-        return []
+    greeting = "hello"
 """
 
 
@@ -451,13 +448,16 @@ def test_an_invocation_says_what_went_wrong(api: Api) -> None:
         api.runtime.invoke("slow", {})
 
 
-def test_a_new_runtime_starts_with_empty_caches(tmp_path: Path) -> None:
-    application = read_template(write_application(tmp_path))
-    with Runtime(application) as runtime:
-        assert runtime.invoke("answer", "[counter().append(1), len(counter())][1]") == 1
-        assert runtime.invoke("answer", "[counter().append(1), len(counter())][1]") == 2
-    with Runtime(application) as runtime:
-        assert runtime.invoke("answer", "len(counter())") == 0
+def test_an_environment_keeps_its_backend_until_it_starts_again() -> None:
+    with Stack.start() as stack:
+        environment = stack.environment
+        first = environment.backend()
+        assert environment.backend() is first
+        environment.restart({"SESSION_DAYS": "3"}, sleep=print)
+        second = environment.backend()
+        assert (second.settings.session_life, second.sleep) == (3 * 86_400, print)
+        environment.restart()
+        assert environment.backend().settings == first.settings
 
 
 @pytest.mark.parametrize(
