@@ -4,18 +4,18 @@ import base64
 
 from local.simulated_wechat import Phone, PhoneTap
 from tests.harness.api import Answer
-from tests.harness.backend import Backend
+from tests.harness.deployment import Deployment
 from tests.harness.leaks import ALLOWED, Secrets, Written
 
 
 class Watch:
     """Knows the secrets of a test, and searches all that was written for them."""
 
-    def __init__(self, written: Written, backend: Backend) -> None:
+    def __init__(self, written: Written, deployment: Deployment) -> None:
         self.secrets = Secrets()
         self.searched = 0
         self._written = written
-        for app in backend.wechat.apps:
+        for app in deployment.wechat.apps:
             self.secrets.note("AppSecret", app.secret)
 
     def person(self, phone: Phone) -> Phone:
@@ -41,9 +41,7 @@ class Watch:
         """Search what was written since the last search, and forget it."""
         written = self._written
         texts = (written.output, "\n".join(written.records), "\n".join(written.exceptions))
-        written._output = ""
-        written.records.clear()
-        written.exceptions.clear()
+        written.forget()
         for text in texts:
             assert self.secrets.found_in(text) == []
             self.searched += len(text)

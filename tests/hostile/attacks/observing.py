@@ -9,11 +9,11 @@ import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
 from tests.hostile.attacks.forging import Oracle
+from tests.hostile.attacks.leaky import Quietly
 
 LEAST = 0.0005
 """Seconds of difference that are looked for: half of the millisecond that must not be missed."""
@@ -176,8 +176,15 @@ class Function:
     clock sees those as well, and all the noise that they make.
     """
 
-    def __init__(self, handler: Callable[[Any, Any], dict[str, Any]], context: object) -> None:
-        self.calls: list[str] = []
+    def __init__(
+        self,
+        handler: Callable[[Any, Any], dict[str, Any]],
+        context: object,
+        calls: list[str],
+        quietly: Quietly,
+    ) -> None:
+        self.calls = calls
+        self.quietly = quietly
         self.sent = 0
         self.written = io.StringIO()
         self.handler = handler
@@ -188,8 +195,7 @@ class Function:
         self.calls.clear()
         self.sent += 1
         began, processor = time.perf_counter(), time.thread_time()
-        with redirect_stdout(self.written):
-            answer = self.handler(event, self._context)
+        answer = self.handler(event, self._context)
         took, processor = time.perf_counter() - began, time.thread_time() - processor
         body = answer["body"]
         return Observation(

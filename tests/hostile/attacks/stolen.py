@@ -11,9 +11,8 @@ from functools import cached_property
 from typing import Any, Literal
 
 from local.simulated_wechat import PhoneTap
-from local.simulated_wechat.errors import WeChatError
 from local.stack import Stack
-from tests.harness.backend import Dump
+from tests.harness.deployment import Dump
 from tests.harness.leaks import Secrets
 from wechat_crypto import OpenDataError, decrypt_open_data
 
@@ -129,10 +128,7 @@ class Thief:
 
     def _is_code(self, kind: Literal["login", "phone"], text: str) -> bool:
         """Ask WeChat itself, which would take it: the backend sends on what it is given."""
-        try:
-            return not self.stack.wechat._world.codes.find(kind, text).used
-        except WeChatError:
-            return False
+        return self.stack.wechat.is_fresh_code(kind, text)
 
     def _decrypts(self, key: bytes) -> bool:
         tap, appid = self.captured, self.stack.appid

@@ -3,20 +3,22 @@
 import base64
 import json
 import random
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from types import FrameType
+from typing import cast
 
 import pytest
 from Crypto.Cipher import AES
 
-from local.runtime import Runtime, _context
+from local.runtime import Runtime, context_of, functions_write_to
 from local.simulated_wechat import Phone
 from tests.harness.api import Answer, Api
-from tests.harness.backend import Backend
+from tests.harness.deployment import Deployment
 from tests.harness.figures import Say
 from tests.harness.leaks import spellings
 from tests.hostile.attacks.forging import NothingLearnedError, decipher, forge
@@ -38,8 +40,10 @@ from tests.hostile.attacks.observing import (
     tell_apart,
     wrong_and_right,
 )
-from wechat_auth import invocation, open_data, services
-from wechat_auth.sessions import History, Session
+from wechat_auth.backend import Backend
+from wechat_auth.failure_budget import FailureBudget
+from wechat_auth.sessions import History, Session, Sessions
+from wechat_auth.tokens.access_tokens import AccessTokens
 from wechat_crypto import decrypt_open_data
 
 MINE, FORGED = "13800138000", "13580006666"
@@ -61,62 +65,71 @@ def genuine(attacker: Phone) -> tuple[Sample, Sample]:
 
 
 @pytest.fixture
-def function(backend: Backend, attacker: Phone) -> Iterator[Function]:
-    with alone(backend, attacker) as function:
+def function(deployment: Deployment, attacker: Phone) -> Iterator[Function]:
+    with alone(deployment, attacker) as function:
         yield function
 
 
 @contextmanager
-def alone(backend: Backend, phone: Phone, *older_keys: str) -> Iterator[Function]:
+def alone(deployment: Deployment, phone: Phone, *older_keys: str) -> Iterator[Function]:
     """Give the decrypt function without a budget, and with nothing outside that takes time."""
-    with pytest.MonkeyPatch.context() as patch:
-        handler, context = _handler_and_context(backend)
-        function = Function(handler, context)
-        (log,) = invocation.logger.handlers
-        patch.setattr(log, "stream", function.written)
-        patch.setattr(invocation.logger._logger, "propagate", False)
-        sessions = _Sessions(function.calls, phone, older_keys)
-        patch.setattr(services, "sessions", lambda: sessions)
-
-        def ask_wechat(*_: object) -> bool:
-            function.calls.append("checkEncryptedData")
-            return False  # WeChat did not make it
-
-        patch.setattr(open_data, "with_access_token", ask_wechat)
+    outside = _Outside(phone, older_keys)
+    backend = Backend(deployment.backend.settings, aws=deployment.backend.aws)
+    backend.sessions = cast(Sessions, outside)
+    backend.failure_budget = cast(FailureBudget, outside)
+    backend.access_tokens = cast(AccessTokens, outside)
+    runtime = deployment.stack.functions
+    assert isinstance(runtime, Runtime)
+    context = context_of(deployment.stack.application.functions["decrypt"])
+    function = Function(
+        lambda event, context: runtime.handlers["decrypt"](event, context, lambda: backend),
+        replace(context, deadline=time.perf_counter() + 3600),
+        outside.calls,
+        outside.quietly,
+    )
+    with functions_write_to(function.written):
         yield function
     for secret in (phone.openid, phone.unionid, phone.session_key, phone.number):
         assert not any(each in function.written.getvalue() for each in spellings(str(secret)))
 
 
-class _Sessions:
-    """Knows one session, has no budget, and counts what would be asked of DynamoDB."""
+class _Outside:
+    """Knows one session, has no budget, and counts what would be asked of DynamoDB and WeChat."""
 
-    def __init__(self, calls: list[str], phone: Phone, older_keys: tuple[str, ...]) -> None:
-        self._calls = calls
+    def __init__(self, phone: Phone, older_keys: tuple[str, ...]) -> None:
+        self.calls: list[str] = []
+        self._asks = True
         key = str(phone.session_key)
         session = Session(bytes(16), "", phone.appid, phone.openid, phone.unionid, key, 2**40)
-        self._history = History(session, (key, *older_keys), 0)
+        self._history = History(session, (key, *older_keys), bytes(16), 0)
 
     def find_with_history(self, _: str) -> History:
-        self._calls.append("Query")
+        self.calls.append("Query")
         return self._history
 
-    def check_budget(self, *_: object) -> None:
-        pass
+    def check(self, _: int) -> None:
+        """The budget is never used up."""
 
-    def count_failure(self, *_: object) -> None:
-        self._calls.append("UpdateItem")
+    def count(self, _: bytes) -> None:
+        self.calls.append("UpdateItem")
 
+    def using(self, *_: object) -> bool:
+        """Be the access_tokens, and WeChat, which did not make what it is asked about."""
+        if self._asks:
+            self.calls.append("checkEncryptedData")
+        return False
 
-def _handler_and_context(backend: Backend) -> tuple[Callable[[Any, Any], dict[str, Any]], object]:
-    runtime = backend.stack._functions
-    assert isinstance(runtime, Runtime)
-    context = _context(backend.stack.application.functions["decrypt"])
-    return runtime._handlers["decrypt"], replace(context, deadline=time.perf_counter() + 3600)
+    @contextmanager
+    def quietly(self) -> Iterator[None]:
+        self._asks = False
+        yield
+        self._asks = True
 
 
 def leaky(function: Function, channel: str, phone: Phone) -> Function:
-    handler = leaking(function.handler, LEAKS[channel], lambda: str(phone.session_key))
+    handler = leaking(
+        function.handler, LEAKS[channel], lambda: str(phone.session_key), function.quietly
+    )
     function.handler = handler
     return function
 
@@ -162,13 +175,13 @@ class TestTheAttackWorks:
     def test_a_whole_phone_number_is_forged_and_only_check_encrypted_data_refuses_it(
         self,
         api: Api,
-        backend: Backend,
+        deployment: Deployment,
         attacker: Phone,
         genuine: tuple[Sample, Sample],
         say: Say,
     ) -> None:
         document = json.dumps(chosen(attacker), separators=(",", ":")).encode()
-        with alone(backend, attacker) as function:
+        with alone(deployment, attacker) as function:
             oracle = learn(leaky(function, "status", attacker), *genuine, "status")
             assert oracle
             iv, ciphertext = forge(oracle, document)
@@ -180,7 +193,7 @@ class TestTheAttackWorks:
 
         token = api.logged_in(attacker)
         for check, status in (("true", 422), ("false", 200)):
-            backend.configure(CHECK_ENCRYPTED_DATA=check)
+            deployment.configure(CHECK_ENCRYPTED_DATA=check)
             answer = api.decrypt(token=token, **as_fields(iv, ciphertext))
             assert answer.status == status
         assert answer.json["data"]["phoneNumber"] == FORGED
@@ -213,17 +226,15 @@ class TestTheAttackWorks:
         )
 
     def test_the_whole_stack_is_forged_through_if_it_leaks(
-        self, api: Api, backend: Backend, attacker: Phone, monkeypatch: pytest.MonkeyPatch
+        self, api: Api, deployment: Deployment, attacker: Phone
     ) -> None:
         """Over HTTP, with everything real between the attacker and the leak."""
-        backend.configure(**UNLIMITED)
-        runtime = backend.stack._functions
-        assert isinstance(runtime, Runtime)
-        handler = leaking(
-            runtime._handlers["decrypt"], LEAKS["status"], lambda: str(attacker.session_key)
+        deployment.configure(**UNLIMITED)
+        token = api.logged_in(attacker)
+        deployment.wrap(
+            lambda _, serve: leaking(serve, LEAKS["status"], lambda: str(attacker.session_key))
         )
-        monkeypatch.setitem(runtime._handlers, "decrypt", handler)
-        send = Wire(api, backend, token=api.logged_in(attacker))
+        send = Wire(api, deployment, token=token)
         tap = attacker.tap_phone_number()
         oracle = learn(send, *wrong_and_right(tap.encrypted_data, tap.iv), "status")
         assert oracle
@@ -236,9 +247,9 @@ class TestTheAttackWorks:
 class Wire:
     """The attacker's view over HTTP, and what leaves the backend meanwhile."""
 
-    def __init__(self, api: Api, backend: Backend, *, token: str) -> None:
+    def __init__(self, api: Api, deployment: Deployment, *, token: str) -> None:
         self._api = api
-        self._backend = backend
+        self._deployment = deployment
         self._token = token
 
     def __call__(self, iv: bytes, ciphertext: bytes) -> Observation:
@@ -248,7 +259,7 @@ class Wire:
         return observed(answer, calls)
 
     def _asked(self) -> Counter[str]:
-        return self._backend.operations + Counter(self._backend.wechat.counts())
+        return self._deployment.operations + Counter(self._deployment.wechat.counts())
 
 
 def observed(answer: Answer, calls: Counter[str]) -> Observation:
@@ -290,10 +301,10 @@ class TestOurs:
         say("ours: of 256 values of a byte none looks different, in no channel")
 
     def test_every_failure_looks_the_same_over_the_wire(
-        self, api: Api, backend: Backend, attacker: Phone, watch: Watch, say: Say
+        self, api: Api, deployment: Deployment, attacker: Phone, watch: Watch, say: Say
     ) -> None:
-        backend.configure(**UNLIMITED)
-        send = Wire(api, backend, token=watch.token(api.logged_in(watch.person(attacker))))
+        deployment.configure(**UNLIMITED)
+        send = Wire(api, deployment, token=watch.token(api.logged_in(watch.person(attacker))))
         watch.person(attacker)
         kinds = failures(attacker)
         send(*kinds["wrong padding"])  # everything is warm, and the day's count begun
@@ -304,13 +315,13 @@ class TestOurs:
         say(f"ours, over HTTP: {len(kinds)} kinds of failure, 5 of each, one look in all channels")
 
     def test_every_failure_takes_the_same_time(
-        self, backend: Backend, attacker: Phone, say: Say
+        self, deployment: Deployment, attacker: Phone, say: Say
     ) -> None:
         """With as many keys to try as there can be, and the longest body there can be."""
         older = [base64.b64encode(bytes([each]) * 16).decode() for each in range(3)]
         kinds = failures(attacker)
         longest = "the longest body, wrong padding"
-        with alone(backend, attacker, *older) as function:
+        with alone(deployment, attacker, *older) as function:
             for kind, sample in kinds.items():
                 usual = longest if kind.startswith("the longest") else "wrong padding"
                 observations = in_turn(function, kinds[usual], sample)
@@ -323,22 +334,22 @@ class TestOurs:
                     )
                 say(f"ours: {kind} v. {usual}, {PAIRS} pairs: {'; '.join(figures)}")
 
-    def test_every_failure_tries_every_key(
-        self, backend: Backend, attacker: Phone, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_every_failure_tries_every_key(self, deployment: Deployment, attacker: Phone) -> None:
         older = [base64.b64encode(bytes([each]) * 16).decode() for each in range(3)]
-        tried: list[str] = []
-
-        def decrypt(session_key: str, *data: str, **expected: Any) -> dict[str, Any]:
-            tried.append(session_key)
-            return decrypt_open_data(session_key, *data, **expected)
-
-        monkeypatch.setattr(open_data, "decrypt_open_data", decrypt)
-        with alone(backend, attacker, *older) as function:
+        with alone(deployment, attacker, *older) as function:
             for kind, sample in failures(attacker).items():
-                tried.clear()
-                function(*sample)
-                assert tried == [attacker.session_key, *older], kind
+                decryptions = 0
+
+                def note(frame: FrameType, event: str, _: object) -> None:
+                    nonlocal decryptions
+                    decryptions += event == "call" and frame.f_code is decrypt_open_data.__code__
+
+                sys.setprofile(note)
+                try:
+                    function(*sample)
+                finally:
+                    sys.setprofile(None)
+                assert decryptions == 4, kind
 
 
 class TestComparison:

@@ -3,27 +3,27 @@
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import pytest
 import time_machine
 
-from local.runtime import Runtime
 from local.simulated_wechat import Phone, SimulatedWeChat
 from local.simulated_wechat.answer import Call
 from tests.harness.api import Answer, Api, legacy
-from tests.harness.backend import Asked, Backend
+from tests.harness.deployment import Asked, Deployment
 from tests.harness.figures import Say
+from tests.harness.runtime import Serve
 from tests.hostile.attacks.at_once import MANY, at_the_same_time
 from tests.hostile.attacks.forging import BLOCK, decipher
 from tests.hostile.attacks.leak_watch import Watch
 from tests.hostile.attacks.leaky import LEAKS, leaking
 from tests.hostile.attacks.observing import as_fields
-from wechat_auth import aws, services
-from wechat_auth import wechat as wechat_client
+from wechat_auth.backend import Backend
 from wechat_auth.errors import TOO_MANY_FAILURES, AuthError
-from wechat_auth.sessions import Session, Sessions
+from wechat_auth.failure_budget import FailureBudget
+from wechat_auth.storage import Item, Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -72,26 +72,25 @@ class Attacker:
 
 def test_it_stops_the_attack_across_sessions_and_logins_until_the_next_day(
     api: Api,
-    backend: Backend,
+    deployment: Deployment,
     phone: Phone,
     clock: time_machine.Traveller,
     asked: Asked,
-    monkeypatch: pytest.MonkeyPatch,
     watch: Watch,
     say: Say,
 ) -> None:
-    runtime = backend.stack._functions
-    assert isinstance(runtime, Runtime)
-    ours = runtime._handlers["decrypt"]
-    leaky = leaking(ours, LEAKS["status"], lambda: str(phone.session_key))
+    def leaky(name: str, serve: Serve) -> Serve:
+        key = lambda: str(phone.session_key)  # noqa: E731
+        return leaking(serve, LEAKS["status"], key) if name == "decrypt" else serve
+
     attacker = Attacker(api, phone)
     for day in range(1, 4):
-        monkeypatch.setitem(runtime._handlers, "decrypt", leaky)
+        deployment.wrap(leaky)
         with pytest.raises(BudgetSpentError):
             decipher(attacker, bytes(BLOCK))
         assert attacker.answered == day * BUDGET
         api.answers.clear()  # a leaky answer need not keep to the contract
-        monkeypatch.setitem(runtime._handlers, "decrypt", ours)
+        deployment.wrap(None)
 
         # Nothing is answered any more, true or false, and WeChat is not asked.
         checks = asked("checkEncryptedData")
@@ -105,7 +104,7 @@ def test_it_stops_the_attack_across_sessions_and_logins_until_the_next_day(
         assert asked("checkEncryptedData") == checks
 
         # Others do not notice.
-        other = watch.person(backend.wechat.phone(number="13580006666"))
+        other = watch.person(deployment.wechat.phone(number="13580006666"))
         answer = api.decrypt(token=api.logged_in(other), **legacy(other.tap_phone_number()))
         assert answer.json["data"]["phoneNumber"] == other.number
         clock.shift(DAY - int(time.time()) % DAY)  # midnight, UTC
@@ -117,15 +116,14 @@ def test_it_stops_the_attack_across_sessions_and_logins_until_the_next_day(
 
 def test_requests_at_the_same_time_overrun_it_by_as_many_as_were_let_in_before_it_was_spent(
     api: Api,
-    backend: Backend,
+    deployment: Deployment,
     phone: Phone,
     wechat: SimulatedWeChat,
-    engine: "DynamoDBClient",
-    monkeypatch: pytest.MonkeyPatch,
+    real_dynamodb: "DynamoDBClient",
     say: Say,
 ) -> None:
     limit, at_once = 5, MANY
-    backend.configure(DECRYPT_FAILURES_PER_DAY=str(limit))
+    deployment.configure(DECRYPT_FAILURES_PER_DAY=str(limit))
     token = api.logged_in(phone)
     bad = as_fields(bytes(16), bytes(16))
     for _ in range(limit - 1):
@@ -138,14 +136,14 @@ def test_requests_at_the_same_time_overrun_it_by_as_many_as_were_let_in_before_i
         if call.endpoint == "checkEncryptedData":
             together.wait(10)
 
-    monkeypatch.setattr(wechat_client, "CALL_TIMEOUT", 15)
+    deployment.cold_start(wechat=deployment.impatient_wechat(15))
     wechat.on_call = hold
     bodies = [bad] * (at_once - 1) + [legacy(phone.tap_phone_number())]
     answers = at_the_same_time(lambda body: api.decrypt(token=token, **body), bodies)
     wechat.on_call = None
     assert Counter(answer.status for answer in answers) == {200: 1, 422: 1, 429: at_once - 2}
     assert answers[-1].json == {"data": NUMBER}
-    assert counted(engine, backend) == limit
+    assert counted(real_dynamodb, deployment) == limit
     assert api.decrypt(token=token, **legacy(phone.tap_phone_number())).problem == TOO_MANY
     assert together.n_waiting == 0
     say(
@@ -154,81 +152,74 @@ def test_requests_at_the_same_time_overrun_it_by_as_many_as_were_let_in_before_i
     )
 
 
-class OneTry(Sessions):
-    """Does not look again where another request has begun the day."""
+class InStep(Table):
+    """Lets the first update of each thread happen at the same time as the others'; counts them."""
 
-    def _update_failures(self, user: bytes, update: str, condition: str, values: Any) -> bool:
-        tries = self.__dict__.setdefault("tries", Counter())
-        tries[threading.get_ident()] += 1
-        if tries[threading.get_ident()] > 2:
+    def __init__(self, table: Table, client: "DynamoDBClient", tries: int) -> None:
+        super().__init__(table.name, client, table.try_seconds)
+        self._together = threading.Barrier(MANY)
+        self._mine = threading.local()
+        self._tries = tries
+
+    def update_if(self, condition: str, key: Item, update: str, values: Item) -> bool:
+        self._mine.tries = getattr(self._mine, "tries", 0) + 1
+        if self._mine.tries > self._tries:
             return False
-        return super()._update_failures(user, update, condition, values)
+        if self._mine.tries > 1:
+            return super().update_if(condition, key, update, values)
+        self._together.wait(10)
+        try:
+            return super().update_if(condition, key, update, values)
+        finally:
+            self._together.wait(10)
 
 
-@pytest.mark.parametrize(("kind", "refused"), [(Sessions, 0), (OneTry, MANY - 1)])
+@pytest.mark.parametrize(("tries", "refused"), [(3, 0), (2, MANY - 1)])
 def test_the_first_failures_of_a_day_all_count_though_they_come_together(
     api: Api,
-    backend: Backend,
+    deployment: Deployment,
     phone: Phone,
-    engine: "DynamoDBClient",
-    kind: type[Sessions],
+    real_dynamodb: "DynamoDBClient",
+    tries: int,
     refused: int,
 ) -> None:
-    sessions = kind(aws.dynamodb, backend.table("Sessions"), services.secret_store(), life=7 * DAY)
-    session = services.sessions().find(api.logged_in(phone))
-    together = threading.Barrier(MANY)
-    update, first = engine.update_item, threading.local()
-
-    def in_step(**request: Any) -> object:
-        if not hasattr(first, "done"):
-            first.done = True
-            together.wait(10)
-            try:
-                return update(**request)
-            finally:
-                together.wait(10)
-        return update(**request)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "update_item", in_step)
-        outcomes = at_the_same_time(lambda _: count_failure(sessions, session), range(MANY))
+    """Each looks again if another request has begun the day; without that only one counts."""
+    user = deployment.backend.sessions.find(api.logged_in(phone)).user
+    plain = deployment.backend.aws.table(deployment.table("Sessions"))
+    budget = FailureBudget(InStep(plain, real_dynamodb, tries), limit=BUDGET)
+    outcomes = at_the_same_time(lambda _: count_failure(budget, user), range(MANY))
     assert outcomes.count(False) == refused
-    assert counted(engine, backend) == MANY - refused
+    assert counted(real_dynamodb, deployment) == MANY - refused
 
 
 def test_a_clock_behind_midnight_does_not_start_the_old_day_again(
-    api: Api, backend: Backend, phone: Phone
+    api: Api, deployment: Deployment, phone: Phone
 ) -> None:
     midnight = (int(time.time()) // DAY + 1) * DAY
 
-    def sessions_at(now: float) -> Sessions:
-        return Sessions(
-            aws.dynamodb,
-            backend.table("Sessions"),
-            services.secret_store(),
-            life=7 * DAY,
-            clock=lambda: now,
-        )
+    def backend_at(now: float) -> Backend:
+        settings = replace(deployment.backend.settings, decrypt_failures_per_day=4)
+        return Backend(settings, aws=deployment.backend.aws, clock=lambda: now)
 
-    behind, ahead = sessions_at(midnight - 0.01), sessions_at(midnight + 0.01)
-    session = services.sessions().find(api.logged_in(phone))
-    for sessions in (behind, ahead, behind, ahead, behind):
-        sessions.count_failure(session, 4)
-    assert ahead.history(session).failures == behind.history(session).failures == 4
-    for sessions in (behind, ahead):
+    behind, ahead = backend_at(midnight - 0.01), backend_at(midnight + 0.01)
+    session = deployment.backend.sessions.find(api.logged_in(phone))
+    for each in (behind, ahead, behind, ahead, behind):
+        each.failure_budget.count(session.user)
+    for each in (behind, ahead):
+        assert each.sessions.history(session).failures == 4
         with pytest.raises(AuthError):
-            sessions.count_failure(session, 4)
+            each.failure_budget.count(session.user)
 
 
-def count_failure(sessions: Sessions, session: Session) -> bool:
+def count_failure(budget: FailureBudget, user: bytes) -> bool:
     try:
-        sessions.count_failure(session, BUDGET)
+        budget.count(user)
     except AuthError as error:
         return error.problem is not TOO_MANY_FAILURES
     return True
 
 
-def counted(engine: "DynamoDBClient", backend: Backend) -> int:
-    items = engine.scan(TableName=backend.table("Sessions"), ConsistentRead=True)["Items"]
+def counted(dynamodb: "DynamoDBClient", deployment: Deployment) -> int:
+    items = dynamodb.scan(TableName=deployment.table("Sessions"), ConsistentRead=True)["Items"]
     (count,) = [int(item["failures"]["N"]) for item in items if "failures" in item]
     return count

@@ -11,7 +11,7 @@ import time_machine
 
 from local.simulated_wechat import Phone, SimulatedWeChat
 from tests.harness.api import Api, legacy
-from tests.harness.backend import Backend
+from tests.harness.deployment import Deployment
 from tests.harness.figures import Say
 from tests.hostile.attacks.leak_watch import Watch
 from tests.hostile.attacks.stolen import Stolen, Thief
@@ -20,18 +20,20 @@ from tests.hostile.attacks.stolen import Stolen, Thief
 class Life:
     """Some users' life, and what must not be found of it in the tables."""
 
-    def __init__(self, api: Api, backend: Backend, watch: Watch, clock: time_machine.Traveller):
+    def __init__(
+        self, api: Api, deployment: Deployment, watch: Watch, clock: time_machine.Traveller
+    ):
         self.api = api
-        self.backend = backend
+        self.deployment = deployment
         self.watch = watch
         self.clock = clock
-        wechat = backend.wechat
+        wechat = deployment.wechat
         self.people = [wechat.phone(number=n) for n in ("13800138000", "13580006666")]
         self.tokens: list[str] = []
 
     @property
     def wechat(self) -> SimulatedWeChat:
-        return self.backend.wechat
+        return self.deployment.wechat
 
     def goes_on(self) -> None:
         """Log in, exchange and decrypt, fail, renew the token, rotate the key, and again."""
@@ -39,15 +41,15 @@ class Life:
             for phone in self.people:
                 self.of(phone)
             self.clock.shift(7000)  # into the access_token's last minutes
-            self.backend.stack.invoke("refresh_access_token", {})
-            ring = self.backend.secret("KeyRing")
-            self.backend.put_secret("KeyRing", ring | {"current": "k2", "k2": "k2" * 32})
-            self.backend.cold_start()
+            self.deployment.stack.invoke("refresh_access_token", {})
+            ring = self.deployment.secret("KeyRing")
+            self.deployment.put_secret("KeyRing", ring | {"current": "k2", "k2": "k2" * 32})
+            self.deployment.cold_start()
         for phone in self.people:
             self.of(phone)
         for key in ("k1" * 32, "k2" * 32):
             self.watch.secrets.note("key", key)
-        for token in self.wechat._world.tokens._tokens:
+        for token in self.wechat.access_tokens:
             self.watch.secrets.note("access_token", token)
 
     def of(self, phone: Phone) -> None:
@@ -65,20 +67,20 @@ class Life:
 
     def thief(self) -> Thief:
         captured = self.people[0].tap_phone_number()
-        return Thief(self.backend.stack, captured, self.watch.secrets)
+        return Thief(self.deployment.stack, captured, self.watch.secrets)
 
 
 @pytest.fixture
-def life(api: Api, backend: Backend, watch: Watch, clock: time_machine.Traveller) -> Life:
-    life = Life(api, backend, watch, clock)
+def life(api: Api, deployment: Deployment, watch: Watch, clock: time_machine.Traveller) -> Life:
+    life = Life(api, deployment, watch, clock)
     life.goes_on()
     return life
 
 
 def test_no_field_in_no_decoding_is_a_credential_or_personal_data(
-    life: Life, backend: Backend, say: Say
+    life: Life, deployment: Deployment, say: Say
 ) -> None:
-    dump = backend.dump()
+    dump = deployment.dump()
     assert {name: len(items) for name, items in dump.items()} == {
         "Sessions": 10,  # of two users 3 logins each, and a count of failures under either key
         "AccessTokens": 1,
@@ -118,7 +120,7 @@ def test_the_same_search_finds_what_a_careless_table_would_hold(life: Life) -> N
         "phone number": phone.number,
         "AppSecret": app.secret,
         "session_key": phone.session_key,
-        "access_token": next(filter(life.wechat.accepts, life.wechat._world.tokens._tokens)),
+        "access_token": next(filter(life.wechat.accepts, life.wechat.access_tokens)),
         "session token": life.tokens[0],
     }
     for encoding, encode in ENCODINGS.items():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from local.runtime import FunctionError
 from local.simulated_wechat import Phone
 from tests.harness.api import Answer, Api, legacy
-from tests.harness.backend import Backend
+from tests.harness.deployment import Deployment
 
 if TYPE_CHECKING:
     from wechat_auth.errors import AuthError
@@ -22,7 +22,7 @@ class Scene:
     """Who asks whom."""
 
     api: Api
-    backend: Backend
+    deployment: Deployment
     phone: Phone
 
     def token(self) -> str:
@@ -52,7 +52,7 @@ def phone_with_session(scene: Scene) -> Ask:
 
 
 def phone_in_classic_mode(scene: Scene) -> Ask:
-    scene.backend.configure(ACCESS_TOKEN_MODE="classic")
+    scene.deployment.configure(ACCESS_TOKEN_MODE="classic")
     return phone(scene)
 
 
@@ -73,7 +73,7 @@ def decrypt_in_one_shot(scene: Scene) -> Ask:
 
 
 def decrypt_what_cannot_be(scene: Scene) -> Ask:
-    token, tap = scene.token(), scene.backend.wechat.phone().tap_phone_number()
+    token, tap = scene.token(), scene.deployment.wechat.phone().tap_phone_number()
     return lambda: outcome(scene.api.decrypt(token=token, **legacy(tap)))
 
 
@@ -108,7 +108,7 @@ def authorizer(scene: Scene) -> Ask:
 
     def ask() -> Outcome:
         try:
-            answer = scene.backend.stack.invoke("authorizer", event)
+            answer = scene.deployment.stack.invoke("authorizer", event)
         except FunctionError as error:
             return f"500 {cast('AuthError', error.__cause__).problem.code}"
         return "200" if answer["isAuthorized"] else "403"
@@ -117,7 +117,7 @@ def authorizer(scene: Scene) -> Ask:
 
 
 def schedule(scene: Scene) -> Ask:
-    return lambda: str(scene.backend.stack.invoke("refresh_access_token", {})[scene.phone.appid])
+    return lambda: str(scene.deployment.stack.invoke("refresh_access_token", {})[scene.phone.appid])
 
 
 REQUESTS: dict[str, Callable[[Scene], Ask]] = {

@@ -4,30 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.stack import Stack
-from tests.harness.api import Api
-from tests.harness.backend import Backend
-from tests.harness.contract import assert_keeps_to_the_contract
+from tests.harness.engine import engine
+from tests.harness.fixtures import api, running_stack
 from tests.harness.leaks import all_that_is_written
+from tests.hostile.faults.integrity import leaks_in
 from tests.hostile.faults.matrix import Matrix
-from tests.hostile.faults.writing import leaks_in
+
+__all__ = ["api", "engine", "running_stack"]
 
 _matrix = Matrix()
-
-
-@pytest.fixture(scope="package")
-def running_stack() -> Iterator[Stack]:
-    # Not for the whole session: a process runs one stack at a time, and other tests start theirs.
-    with Stack.start() as stack:
-        yield stack
-
-
-@pytest.fixture
-def api(backend: Backend) -> Iterator[Api]:
-    api = Api(backend.stack.url)
-    yield api
-    for answer in api.answers:
-        assert_keeps_to_the_contract(answer)
 
 
 @pytest.fixture
@@ -37,16 +22,14 @@ def matrix() -> Matrix:
 
 @pytest.fixture(autouse=True)
 def _no_secret_is_written(
-    request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[None]:
-    if "backend" not in request.fixturenames:
+    if "deployment" not in request.fixturenames:
         yield
         return
-    backend = request.getfixturevalue("backend")
+    deployment = request.getfixturevalue("deployment")
     api = request.getfixturevalue("api") if "api" in request.fixturenames else None
-    with all_that_is_written(monkeypatch, capsys) as written:
+    with all_that_is_written(capsys) as written:
         yield
         text = "".join((written.output, *written.records, *written.exceptions))
-    assert leaks_in(text, backend, api) == []
+    assert leaks_in(text, deployment, api) == []

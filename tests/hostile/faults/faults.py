@@ -5,9 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast, get_args
-from urllib.parse import urlsplit
 
-import urllib3
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
@@ -18,9 +16,9 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import NewConnectionError
 
 from local.simulated_wechat import Fault
-from local.simulated_wechat.endpoints import BY_PATH
-from tests.harness.backend import Backend, Raw
-from wechat_auth import aws
+from tests.harness.deployment import Deployment, Raw
+from tests.harness.environment import Connections
+from wechat_auth.wechat import WeChat
 
 Kind = Literal[
     "refused",  # no connection could be made
@@ -77,13 +75,18 @@ class Call:
 
 
 class Outside:
-    """All that the functions talk to: it writes down what they call, and fails on demand."""
+    """All that the functions talk to: it writes down what they call, and fails on demand.
 
-    def __init__(self, backend: Backend) -> None:
+    Attributes:
+        deployment: The functions.
+        calls: What they called.
+    """
+
+    def __init__(self, deployment: Deployment) -> None:
         self.calls: list[Call] = []
-        self._backend = backend
+        self.deployment = deployment
         self._broken: tuple[Call, Kind, bool] | None = None
-        application = backend.stack.application
+        application = deployment.stack.application
         self._names = {
             **{table.name: table.logical_id for table in application.tables},
             **{secret.name: secret.logical_id for secret in application.secrets},
@@ -93,34 +96,34 @@ class Outside:
     def watched(self) -> Iterator[None]:
         """Stand between the functions and everything outside for the length of a with block."""
         hook = cast("Callable[..., None]", self._to_aws)
-        clients = (aws.dynamodb(), aws.secrets_manager())
+        aws = self.deployment.stack.environment.aws
+        clients = (aws.dynamodb, aws.secrets_manager)
         for client in clients:
             client.meta.events.register_first("before-send", hook)
         operators = cast("Callable[..., None]", lambda request, **_: _answer(request, "dynamodb"))
-        self._backend.dynamodb.meta.events.register_first("before-send", operators)
-        request = urllib3.PoolManager.request
-        urllib3.PoolManager.request = self._to_wechat(request)  # type: ignore[method-assign]
+        self.deployment.dynamodb.meta.events.register_first("before-send", operators)
+        connections = Connections(self.to_wechat)
+        self.deployment.cold_start(wechat=WeChat([self.deployment.stack.wechat_url], connections))
         try:
             yield
         finally:
-            urllib3.PoolManager.request = request  # type: ignore[method-assign]
             for client in clients:
                 client.meta.events.unregister("before-send", hook)
-            self._backend.dynamodb.meta.events.unregister("before-send", operators)
+            self.deployment.dynamodb.meta.events.unregister("before-send", operators)
 
     def break_down(self, call: Call, kind: Kind, *, lasting: bool) -> None:
         """Let a call fail: once, or with its repetitions and all like it until `heal`."""
         self.calls.clear()
         self._broken = call, kind, lasting
         if call.is_wechats and kind in _WECHAT:
-            self._backend.wechat.faults.add(
+            self.deployment.wechat.faults.add(
                 replace(_WECHAT[kind], endpoint=call.name, times=None if lasting else 1)
             )
 
     def heal(self) -> None:
         """Let everything work again."""
         self._broken = None
-        self._backend.wechat.faults.clear()
+        self.deployment.wechat.faults.clear()
 
     def _note(self, name: str, of: str, *, repeated: bool) -> Kind | None:
         """Write a call down, and tell what becomes of it."""
@@ -136,17 +139,12 @@ class Outside:
             return kind if alike and call.number >= broken.number else None
         return kind if call == broken and not repeated else None
 
-    def _to_wechat(self, request: Callable[..., Any]) -> Callable[..., Any]:
-        def noting(pool: urllib3.PoolManager, method: str, url: str, **more: Any) -> Any:
-            endpoint = BY_PATH.get(urlsplit(url).path)
-            kind = self._note(endpoint.name, "WeChat", repeated=False) if endpoint else None
-            if kind == "refused":
-                raise NewConnectionError(HTTPConnection("nowhere"), "refused")
-            if kind == "too slow":
-                more["timeout"] = _SHORT
-            return request(pool, method, url, **more)
-
-        return noting
+    def to_wechat(self, name: str, _: Any, send: Callable[..., Any]) -> Any:
+        """Pass a call on to WeChat, or fail."""
+        kind = self._note(name, "WeChat", repeated=False)
+        if kind == "refused":
+            raise NewConnectionError(HTTPConnection("nowhere"), "refused")
+        return send(timeout=_SHORT) if kind == "too slow" else send()
 
     def _to_aws(
         self, request: AWSPreparedRequest, event_name: str, **_: object

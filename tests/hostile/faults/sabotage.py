@@ -1,83 +1,79 @@
-"""Environments in which something is wrong, so that the checks have something to find."""
+"""Tables and connections in which something is wrong, so that the checks have something to find."""
 
-from collections.abc import Callable
-from contextlib import suppress
-from types import SimpleNamespace
 from typing import Any
 
-from aws_lambda_powertools.utilities.idempotency.exceptions import (
-    IdempotencyItemAlreadyExistsError,
-)
-from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import DataRecord
+from urllib3.exceptions import ProtocolError
 
-from wechat_auth import aws, http, phone, sessions, wechat
-from wechat_auth.errors import (
-    INTERNAL_ERROR,
-    STORAGE_UNAVAILABLE,
-    AuthError,
-    WeChatUnavailableError,
-)
-from wechat_auth.sessions import IssuedSession
-from wechat_auth.wechat import Code2Session
-
-Breakage = Callable[[], None]
-"""Spoils a new environment, so that it is to be found out."""
+from local import runtime
+from tests.hostile.faults.faults import Outside
+from wechat_auth.storage import Aws, Item, StorageError, Table
 
 
-def lets_everybody_in() -> None:
-    """Let POST /phone overlook that a code is being exchanged."""
-    put = phone._Records._put_record
+class Tables(Aws):
+    """Clients whose tables are of another kind.
 
-    def overlooking(records: phone._Records, data_record: DataRecord) -> None:
-        with suppress(IdempotencyItemAlreadyExistsError):
-            put(records, data_record)
+    Args:
+        aws: Has the clients.
+        kind: The kind of table.
+        try_seconds: What its tables say that a try can take.
+    """
 
-    phone._Records._put_record = overlooking  # type: ignore[method-assign,assignment]
+    def __init__(self, aws: Aws, kind: type[Table] = Table, try_seconds: float = 3.5) -> None:
+        super().__init__()
+        self.dynamodb = aws.dynamodb
+        self.secrets_manager = aws.secrets_manager
+        self._kind = kind
+        self._tables_try_seconds = try_seconds
+
+    def table(self, name: str) -> Table:
+        return self._kind(name, self.dynamodb, self._tables_try_seconds)
 
 
-def sends_again() -> None:
-    """Let a call to WeChat be sent again where its connection broke, codes included."""
-    send = wechat.WeChat._send
+class Overlooking(Table):
+    """Lets POST /phone overlook that a code is being exchanged."""
 
-    def twice(client: wechat.WeChat, *call: Any) -> dict[str, Any]:
+    def put_if(self, condition: str, item: Item, values: Item) -> None:  # noqa: ARG002
+        self.put(item)
+
+
+class InTwoSteps(Table):
+    """Stores a session first, and what is sealed in it afterwards."""
+
+    def put(self, item: Item) -> None:
+        super().put({name: value for name, value in item.items() if name != "sealed"})
+        super().put(item)
+
+
+class Unexpected(Table):
+    """Raises what nobody expects when storage fails."""
+
+    def get(self, key: Item, *, consistent: bool = True) -> Item | None:
         try:
-            return send(client, *call)
-        except WeChatUnavailableError:
-            return send(client, *call)
-
-    wechat.WeChat._send = twice  # type: ignore[method-assign,assignment]
+            return super().get(key, consistent=consistent)
+        except StorageError:
+            raise KeyError from None
 
 
-def writes_in_two_steps() -> None:
-    """Let a login store its session first, and what is sealed in it afterwards."""
-    issue = sessions.Sessions.issue
+class Unguarded(Table):
+    """Writes without the condition that the lease is still held."""
 
-    def in_two_steps(table: sessions.Sessions, appid: str, who: Code2Session) -> IssuedSession:
-        dynamodb = table._dynamodb()
+    def update_if(self, condition: str, key: Item, update: str, values: Item) -> bool:
+        if condition == "lease_owner = :owner":
+            values = {name: value for name, value in values.items() if name != "owner"}
+            condition = "attribute_exists(appid) OR attribute_not_exists(appid)"
+        return super().update_if(condition, key, update, values)
 
-        def put_item(**asked: Any) -> None:
-            item = asked["Item"]
-            dynamodb.put_item(
-                TableName=asked["TableName"],
-                Item={name: item[name] for name in ("user", "session", "expires_at")},
-            )
-            dynamodb.put_item(**asked)
 
-        table._dynamodb = lambda: SimpleNamespace(put_item=put_item)  # type: ignore[assignment,return-value]
+class SendingAgain(Outside):
+    """Sends a call to WeChat again if its connection broke, codes included."""
+
+    def to_wechat(self, name: str, body: Any, send: Any) -> Any:
         try:
-            return issue(table, appid, who)
-        finally:
-            table._dynamodb = lambda: dynamodb
-
-    sessions.Sessions.issue = in_two_steps  # type: ignore[method-assign,assignment]
+            return super().to_wechat(name, body, send)
+        except ProtocolError:
+            return send()
 
 
-def answers_what_is_not_expected() -> None:
-    """Let the table of errors call what storage could not do an error nobody knows."""
-    explain = aws.explain
-
-    def unknown(error: Exception) -> AuthError:
-        fault = explain(error)
-        return AuthError(INTERNAL_ERROR) if fault.problem is STORAGE_UNAVAILABLE else fault
-
-    http.explain = unknown  # type: ignore[attr-defined]
+def lets_everybody_in(environment: runtime.Environment) -> None:
+    """Let POST /phone overlook in an environment that a code is being exchanged."""
+    environment.aws = Tables(environment.aws, Overlooking)

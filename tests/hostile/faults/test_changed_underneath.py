@@ -5,6 +5,7 @@ answer of the contract, and what the others wrote must stand.
 """
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,12 +16,12 @@ import time_machine
 from botocore.awsrequest import AWSPreparedRequest
 
 from tests.harness.api import Answer, Api
-from tests.harness.backend import Asked, Backend
+from tests.harness.deployment import Asked, Deployment
 from tests.hostile.faults.cases import REQUESTS, Scene, outcome
 from tests.hostile.faults.integrity import assert_nothing_is_half_written
-from wechat_auth import aws, services
-from wechat_auth.access_token import AccessTokens
-from wechat_auth.access_token_item import SharedItem
+from tests.hostile.faults.sabotage import Tables, Unguarded
+from wechat_auth.backend import Backend
+from wechat_auth.tokens.table import TokenTable
 
 AUTHORIZE_AGAIN = "422 phone_code_rejected authorize_again"
 LOGGED_OUT = "401 session_invalid login_again"
@@ -53,30 +54,25 @@ class Others:
         return cast("Remembering", self.scene.api).code
 
     def log_out(self) -> None:
-        self.scene.backend.clear("Sessions")
+        self.scene.deployment.clear("Sessions")
 
     def log_in(self) -> None:
         self.scene.token()
 
     def delete_the_token(self) -> None:
-        self.scene.backend.clear("AccessTokens")
+        self.scene.deployment.clear("AccessTokens")
 
     def renew_the_token(self) -> None:
-        settings = services.settings()
-        AccessTokens(
-            aws.dynamodb,
-            settings.access_tokens_table,
-            services.secret_store(),
-            services.wechat(),
-            mode=settings.access_token_mode,
-        ).get(self.scene.phone.appid)
+        environment = self.scene.deployment.stack.environment
+        another = Backend(environment.backend().settings, aws=environment.aws)
+        another.access_tokens.get(self.scene.phone.appid)
 
     def renew_the_token_after_the_lease(self) -> None:
         self.clock.shift(16)
         self.renew_the_token()
 
     def delete_the_record(self) -> None:
-        self.scene.backend.clear("PhoneExchanges")
+        self.scene.deployment.clear("PhoneExchanges")
 
     def send_the_same_code(self) -> None:
         assert outcome(self.scene.api.phone(self.same_code)) == "200"
@@ -86,7 +82,7 @@ class Others:
         assert outcome(self.scene.api.phone(self.same_code)) == AUTHORIZE_AGAIN
 
     def fail_to_decrypt(self) -> None:
-        token, tap = self.scene.token(), self.scene.backend.wechat.phone().tap_phone_number()
+        token, tap = self.scene.token(), self.scene.deployment.wechat.phone().tap_phone_number()
         answer = self.scene.api.decrypt(token=token, encryptedData=tap.encrypted_data, iv=tap.iv)
         assert outcome(answer) == UNDECRYPTABLE
 
@@ -149,52 +145,42 @@ CASES = [
     "case", CASES, ids=lambda case: f"{case.request}, {case.meanwhile.__name__}"
 )
 def test_what_others_change_meanwhile_stands_and_the_answer_is_right(
-    api: Api, backend: Backend, clock: time_machine.Traveller, asked: Asked, case: Case
+    api: Api, deployment: Deployment, clock: time_machine.Traveller, asked: Asked, case: Case
 ) -> None:
-    scene, others = both(api, backend, clock)
+    scene, others = both(api, deployment, clock)
     answer, again = changed(scene, others, case)
     assert (answer, again) == (case.answer, case.again)
-    assert_nothing_is_half_written(backend)
+    assert_nothing_is_half_written(deployment)
     assert asked("getStableAccessToken") + asked("getAccessToken") == case.token_calls
-    assert set(backend.wechat.billed.exchanges.values()) <= {1}
+    assert set(deployment.wechat.billed.exchanges.values()) <= {1}
     assert case.token_calls == 0 or stored_token_works_on(others)
     if case.meanwhile is Others.log_in:
-        assert len(backend.items("Sessions")) == 1  # who logs in meanwhile is logged in
+        assert len(deployment.items("Sessions")) == 1  # who logs in meanwhile is logged in
     if case.meanwhile is Others.fail_to_decrypt:
-        (counter,) = (i for i in backend.items("Sessions") if i["session"]["S"] == "~failures")
+        (counter,) = (i for i in deployment.items("Sessions") if i["session"]["S"] == "~failures")
         assert counter["failures"] == {"N": "3"}  # theirs, and ours twice
 
 
 def test_a_token_that_is_written_without_the_lease_is_found_out(
-    api: Api, backend: Backend, clock: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
+    api: Api, deployment: Deployment, clock: time_machine.Traveller
 ) -> None:
-    def update(item: SharedItem, appid: str, _: str, update: str, values: dict[str, Any]) -> bool:
-        item._dynamodb().update_item(
-            TableName=item._table,
-            Key={"appid": {"S": appid}},
-            UpdateExpression=update,
-            ExpressionAttributeValues=values,
-        )
-        return True
-
-    monkeypatch.setattr(SharedItem, "_update_as_owner", update)
-    scene, others = both(api, backend, clock)
+    deployment.cold_start(aws=Tables(deployment.stack.environment.aws, Unguarded))
+    scene, others = both(api, deployment, clock)
     case = next(case for case in CASES if case.request == "POST /phone, classic token")
     assert changed(scene, others, case) == (case.answer, case.again)
     assert not stored_token_works_on(others)
 
 
-def both(api: Api, backend: Backend, clock: time_machine.Traveller) -> tuple[Scene, Others]:
-    scene = Scene(Remembering(api), backend, backend.wechat.phone())
+def both(api: Api, deployment: Deployment, clock: time_machine.Traveller) -> tuple[Scene, Others]:
+    scene = Scene(Remembering(api), deployment, deployment.wechat.phone())
     return scene, Others(scene, clock)
 
 
 def changed(scene: Scene, others: Others, case: Case) -> tuple[str, str]:
     """Make the request while others act; return its answer, and that of the same afterwards."""
     ask = REQUESTS[case.request](scene)
-    scene.backend.cold_start()
-    services.access_tokens()._item._sleep = others.clock.shift
-    with meanwhile(scene.backend, case, others):
+    scene.deployment.cold_start(sleep=others.clock.shift)
+    with meanwhile(scene.deployment, case, others):
         answer = ask()
     return answer, ask()
 
@@ -202,17 +188,17 @@ def changed(scene: Scene, others: Others, case: Case) -> tuple[str, str]:
 def stored_token_works_on(others: Others) -> bool:
     """Tell whether WeChat takes it when the one before it is dead: 5 minutes after it came."""
     others.clock.shift(600)
-    scene = others.scene
-    scene.backend.cold_start()
-    return scene.backend.wechat.accepts(
-        services.access_tokens()._item.read(scene.phone.appid).token
-    )
+    deployment = others.scene.deployment
+    backend = deployment.backend
+    table = backend.aws.table(backend.settings.access_tokens_table)
+    row = TokenTable(table, backend.secrets, clock=time.time).read(others.scene.phone.appid)
+    return row.token is not None and deployment.wechat.accepts(row.token)
 
 
 @contextmanager
-def meanwhile(backend: Backend, case: Case, others: Others) -> Iterator[None]:
+def meanwhile(deployment: Deployment, case: Case, others: Others) -> Iterator[None]:
     """Let others act right before the call of the case, and see that it came to that."""
-    tables = {table.name: table.logical_id for table in backend.stack.application.tables}
+    tables = {table.name: table.logical_id for table in deployment.stack.application.tables}
     waiting = [case.before]
 
     def before(request: AWSPreparedRequest, event_name: str, **_: object) -> None:
@@ -227,9 +213,10 @@ def meanwhile(backend: Backend, case: Case, others: Others) -> Iterator[None]:
             case.meanwhile(others)
 
     hook = cast("Callable[..., None]", before)
-    aws.dynamodb().meta.events.register_first("before-send", hook)
+    events = deployment.stack.environment.aws.dynamodb.meta.events
+    events.register_first("before-send", hook)
     try:
         yield
     finally:
-        aws.dynamodb().meta.events.unregister("before-send", hook)
+        events.unregister("before-send", hook)
     assert not waiting, "the call was never made"

@@ -4,55 +4,40 @@ import pytest
 import time_machine
 
 from tests.harness.api import Api
-from tests.harness.backend import Backend
-from tests.hostile.faults import test_matrix
+from tests.harness.deployment import Deployment
+from tests.hostile.faults.faults import Outside
+from tests.hostile.faults.integrity import leaks_in
 from tests.hostile.faults.matrix import Matrix
-from tests.hostile.faults.sabotage import (
-    Breakage,
-    answers_what_is_not_expected,
-    sends_again,
-    writes_in_two_steps,
-)
-from tests.hostile.faults.writing import leaks_in
-from wechat_auth import http, sessions, wechat
-
-
-@pytest.fixture(autouse=True)
-def _whole_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Undo afterwards whatever a breakage replaces."""
-    for owner, name in (
-        (wechat.WeChat, "_send"),
-        (sessions.Sessions, "issue"),
-        (http, "explain"),
-    ):
-        monkeypatch.setattr(owner, name, getattr(owner, name))
+from tests.hostile.faults.sabotage import InTwoSteps, SendingAgain, Tables, Unexpected
+from tests.hostile.faults.test_matrix import try_every_cell
+from wechat_auth.storage import Table
 
 
 @pytest.mark.parametrize(
-    ("breakage", "request_", "found"),
+    ("outside", "table", "request_", "found"),
     [
-        (sends_again, "POST /login", "a code was sent twice by one request"),
-        (writes_in_two_steps, "POST /login", "assert_nothing_is_half_written"),
-        (answers_what_is_not_expected, "GET /session", "internal_error"),
+        (SendingAgain, Table, "POST /login", "a code was sent twice by one request"),
+        (Outside, InTwoSteps, "POST /login", "assert_nothing_is_half_written"),
+        (Outside, Unexpected, "GET /session", "internal_error"),
     ],
 )
 def test_what_is_broken_is_found(
     api: Api,
-    backend: Backend,
+    deployment: Deployment,
     clock: time_machine.Traveller,
-    breakage: Breakage,
+    outside: type[Outside],
+    table: type[Table],
     request_: str,
     found: str,
 ) -> None:
-    breakage()
-    every_cell = test_matrix.test_each_fault_has_its_answer_and_leaves_nothing_behind
-    with pytest.raises(AssertionError) as caught:
-        every_cell(api, backend, clock, Matrix(), request_)
+    deployment.cold_start(aws=Tables(deployment.stack.environment.aws, table))
+    with pytest.raises((AssertionError, KeyError)) as caught:
+        try_every_cell(api, clock, Matrix(), request_, outside(deployment))
     assert found in f"{caught.traceback[-1].name}: {caught.value}"
 
 
-def test_a_secret_that_is_written_is_found(api: Api, backend: Backend) -> None:
-    phone = backend.wechat.phone()
+def test_a_secret_that_is_written_is_found(api: Api, deployment: Deployment) -> None:
+    phone = deployment.wechat.phone()
     code, tap = phone.login(), phone.tap_phone_number()
     token = api.login(code).json["token"]
     api.phone(tap.code)
@@ -62,7 +47,7 @@ def test_a_secret_that_is_written_is_found(api: Api, backend: Backend) -> None:
         (token, "session token"),
         (phone.openid, "openid"),
         (phone.number, "phone number"),
-        (backend.wechat.apps[0].secret, "AppSecret"),
+        (deployment.wechat.apps[0].secret, "AppSecret"),
     ):
-        assert leaks_in(f"a line with {secret} in it", backend, api) == [what]
-    assert leaks_in("a line without", backend, api) == []
+        assert leaks_in(f"a line with {secret} in it", deployment, api) == [what]
+    assert leaks_in("a line without", deployment, api) == []

@@ -5,7 +5,6 @@ one's time is over, and after five minutes, when the code itself is dead.
 """
 
 import os
-import time
 from typing import get_args
 
 import pytest
@@ -13,20 +12,11 @@ import time_machine
 
 from local.simulated_wechat import Phone, SimulatedWeChat
 from tests.harness.api import Api
-from tests.harness.backend import Backend
+from tests.harness.deployment import Deployment
+from tests.harness.environment import Death, Environment, Event, Killed, Moment, Place
 from tests.hostile.faults.cases import outcome
-from tests.hostile.faults.environment import (
-    Death,
-    Environment,
-    Event,
-    Killed,
-    Moment,
-    Place,
-    start_fork_server,
-)
 from tests.hostile.faults.integrity import assert_nothing_is_half_written
-from tests.hostile.faults.sabotage import lets_everybody_in
-from wechat_auth import phone as phone_exchange
+from tests.hostile.faults.sabotage import Overlooking, Tables
 
 NUMBER = "200"
 AUTHORIZE_AGAIN = "422 phone_code_rejected authorize_again"
@@ -46,21 +36,18 @@ CALLS = (
 DEATHS = [Death(n, moment) for n in range(1, len(CALLS) + 1) for moment in get_args(Moment)]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _forks() -> None:
-    start_fork_server()
-
-
 @pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch, backend: Backend) -> None:
+def hurried(deployment: Deployment) -> None:
     """Let whoever waits for the dead one have little more than a second for it in place of 17."""
-    functions = backend.stack.application.functions
-    timeout = functions["phone"].timeout
-    monkeypatch.setattr(phone_exchange, "TRY", timeout - 2)
+    timeout = deployment.stack.application.functions["phone"].timeout
+    aws = Tables(deployment.stack.environment.aws, try_seconds=timeout - 2)
+    deployment.cold_start(aws=aws)
 
 
-def test_nothing_else_is_called_than_what_is_killed_here(backend: Backend, phone: Phone) -> None:
-    with Environment.start(here(backend)) as environment:
+def test_nothing_else_is_called_than_what_is_killed_here(
+    deployment: Deployment, phone: Phone
+) -> None:
+    with Environment.start(here(deployment)) as environment:
         environment.invoke("phone", event(phone.tap_phone_number().code))
         assert tuple(environment.calls()) == CALLS
 
@@ -69,16 +56,16 @@ def test_nothing_else_is_called_than_what_is_killed_here(backend: Backend, phone
 @pytest.mark.parametrize("death", DEATHS, ids=lambda each: f"{each.moment}-{each.number}")
 def test_whenever_it_dies_the_code_is_exchanged_once_or_asked_for_again(
     api: Api,
-    backend: Backend,
+    deployment: Deployment,
     phone: Phone,
     wechat: SimulatedWeChat,
     clock: time_machine.Traveller,
     death: Death,
 ) -> None:
-    code, other = killed(backend, phone, death), killed(backend, phone, death)
+    code, other = killed(deployment, phone, death), killed(deployment, phone, death)
     answers = [outcome(api.phone(code))]
     assert wechat.billed.arrivals[code] <= 1, "sent while the dead one might have lived"
-    assert_nothing_is_half_written(backend)
+    assert_nothing_is_half_written(deployment)
     clock.shift(21)
     answers.append(outcome(api.phone(code)))
     clock.shift(280)
@@ -89,15 +76,12 @@ def test_whenever_it_dies_the_code_is_exchanged_once_or_asked_for_again(
 
 def test_where_the_record_is_overlooked_the_code_is_sent_while_the_dead_one_might_live(
     api: Api,
-    backend: Backend,
+    deployment: Deployment,
     phone: Phone,
     wechat: SimulatedWeChat,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    code = killed(backend, phone, Death(8, "after"))
-    records = phone_exchange._Records
-    monkeypatch.setattr(records, "_put_record", records._put_record)  # undone afterwards
-    lets_everybody_in()
+    code = killed(deployment, phone, Death(8, "after"))
+    deployment.cold_start(aws=Tables(deployment.stack.environment.aws, Overlooking))
     assert outcome(api.phone(code)) == AUTHORIZE_AGAIN
     assert wechat.billed.arrivals[code] == 2
 
@@ -116,17 +100,17 @@ def past(death: Death, call: str, number: int = 1) -> bool:
     return death.number > at or death == Death(at, "after")
 
 
-def killed(backend: Backend, phone: Phone, death: Death) -> str:
+def killed(deployment: Deployment, phone: Phone, death: Death) -> str:
     """Return a code in whose exchange a process was killed."""
-    backend.clear("AccessTokens")
+    deployment.clear("AccessTokens")
     code = phone.tap_phone_number().code
-    with Environment.start(here(backend)) as environment, pytest.raises(Killed):
+    with Environment.start(here(deployment)) as environment, pytest.raises(Killed):
         environment.invoke("phone", event(code), death=death)
     return code
 
 
-def here(backend: Backend) -> Place:
-    return Place(backend.stack.application, dict(os.environ), time.time())
+def here(deployment: Deployment) -> Place:
+    return Place(deployment.stack.application, dict(os.environ))
 
 
 def event(code: str) -> Event:

@@ -7,14 +7,13 @@ import time_machine
 
 from docs.generate import tables
 from tests.harness.api import Api
-from tests.harness.backend import Backend
+from tests.harness.deployment import Deployment
 from tests.harness.figures import Say
 from tests.hostile.faults import expected
 from tests.hostile.faults.cases import REQUESTS, Ask, Scene
 from tests.hostile.faults.faults import KINDS, Outside
 from tests.hostile.faults.integrity import assert_nothing_is_half_written
 from tests.hostile.faults.matrix import Cell, Matrix
-from wechat_auth import services
 
 PAGES = [tables.ROOT / "docs" / name for name in ("faults.md", "faults.zh-CN.md")]
 
@@ -22,16 +21,25 @@ PAGES = [tables.ROOT / "docs" / name for name in ("faults.md", "faults.zh-CN.md"
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("request_", REQUESTS)
 def test_each_fault_has_its_answer_and_leaves_nothing_behind(
-    api: Api, backend: Backend, clock: time_machine.Traveller, matrix: Matrix, request_: str
+    api: Api, deployment: Deployment, clock: time_machine.Traveller, matrix: Matrix, request_: str
 ) -> None:
-    outside = Outside(backend)
+    try_every_cell(api, clock, matrix, request_, Outside(deployment))
+
+
+def try_every_cell(
+    api: Api, clock: time_machine.Traveller, matrix: Matrix, request_: str, outside: Outside
+) -> None:
+    """Let each call of a request fail in each way, and compare what comes of it."""
+    deployment = outside.deployment
 
     def prepared() -> Ask:
-        for table in backend.stack.application.tables:
-            backend.clear(table.logical_id)
-        ask = REQUESTS[request_](Scene(api, backend, backend.wechat.phone(backend.stack.appid)))
-        backend.clear("AccessTokens")
-        cold(backend, clock)
+        for table in deployment.stack.application.tables:
+            deployment.clear(table.logical_id)
+        ask = REQUESTS[request_](
+            Scene(api, deployment, deployment.wechat.phone(deployment.stack.appid))
+        )
+        deployment.clear("AccessTokens")
+        deployment.cold_start(sleep=clock.shift)  # nobody really waits
         outside.calls.clear()
         return ask
 
@@ -45,14 +53,14 @@ def test_each_fault_has_its_answer_and_leaves_nothing_behind(
                 # To WeChat nothing is sent twice, so that there is no repetition which could fail.
                 for lasting in (True,) if call.is_wechats else (False, True):
                     ask = prepared()
-                    arrived = backend.wechat.billed.arrivals
+                    arrived = deployment.wechat.billed.arrivals
                     outside.break_down(call, kind, lasting=lasting)
                     answer = ask()
                     outside.heal()
                     assert call in outside.calls
-                    sent = backend.wechat.billed.arrivals - arrived
+                    sent = deployment.wechat.billed.arrivals - arrived
                     assert set(sent.values()) <= {1}, "a code was sent twice by one request"
-                    assert_nothing_is_half_written(backend)
+                    assert_nothing_is_half_written(deployment)
                     clock.shift(31)  # longer than any lease
                     again = ask()
                     cell = Cell(request_, call, kind, lasting, answer, again)
@@ -64,7 +72,7 @@ def test_each_fault_has_its_answer_and_leaves_nothing_behind(
                         expected.answer(request_, call, kind, lasting=lasting),
                         expected.afterwards(request_, calls, call, kind, lasting=lasting),
                     )
-                    assert set(backend.wechat.billed.exchanges.values()) <= {1}
+                    assert set(deployment.wechat.billed.exchanges.values()) <= {1}
                     matrix.add(cell)
 
 
@@ -81,9 +89,3 @@ def test_the_documentation_shows_this_matrix(matrix: Matrix, say: Say) -> None:
             page.write_text(shown, "utf-8")
         else:
             assert shown == text, "run: make fault-table"
-
-
-def cold(backend: Backend, clock: time_machine.Traveller) -> None:
-    """Let the next request meet a new environment, in which nobody really waits."""
-    backend.cold_start()
-    services.access_tokens()._item._sleep = clock.shift

@@ -4,22 +4,16 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, cast
 
 import pytest
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.harness.backend import Backend
+from local import embedded_aws
+from tests.harness.deployment import Deployment
 from tests.hostile.faults.faults import KINDS, Call, Kind, Outside
-from wechat_auth import aws
+from wechat_auth.storage import Aws, StorageError
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.client import DynamoDBClient
-
-_READ_TIMEOUT = 0.2
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: closing sends RST instead of FIN
 _ERRORS = {
     "throttled": (400, "ThrottlingException"),
@@ -30,38 +24,22 @@ _REPEATED = {"reset", "reply lost", "too slow", "throttled", "5xx"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_broken_socket_is_the_error_that_is_pretended(
-    backend: Backend, monkeypatch: pytest.MonkeyPatch, kind: Kind
-) -> None:
-    outside = Outside(backend)
+def test_a_broken_socket_is_the_error_that_is_pretended(deployment: Deployment, kind: Kind) -> None:
+    outside, ours = Outside(deployment), deployment.stack.environment.aws
     with outside.watched():
         outside.break_down(Call("GetItem", "AccessTokens"), kind, lasting=True)
-        pretended = error_of(lambda: read(aws.dynamodb(), backend))
+        pretended = error_of(ours, deployment)
     with broken(kind) as (url, arrivals):
-        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
-        quick = Config(read_timeout=_READ_TIMEOUT)
-        monkeypatch.setattr(aws, "_CONFIG", aws._CONFIG.merge(quick))
-        client = cast("DynamoDBClient", aws._client("dynamodb"))
-        real = error_of(lambda: read(client, backend))
-        client.close()
-    assert type(real) is type(pretended)
-    ours, theirs = aws.explain(real), aws.explain(pretended)
-    assert (ours.problem, ours.remedy, ours.reason) == (
-        theirs.problem,
-        theirs.remedy,
-        theirs.reason,
-    )
+        real = error_of(Aws(embedded_aws.create_client(url), read_timeout=0.2), deployment)
+    assert real == pretended
     assert len(arrivals) == (2 if kind in _REPEATED else 0 if kind == "refused" else 1)
 
 
-def read(client: "DynamoDBClient", backend: Backend) -> object:
-    return client.get_item(TableName=backend.table("AccessTokens"), Key={"appid": {"S": "wx"}})
-
-
-def error_of(work: Callable[[], object]) -> Exception:
-    with pytest.raises((ClientError, BotoCoreError)) as caught:
-        work()
-    return caught.value
+def error_of(aws: Aws, deployment: Deployment) -> tuple[object, ...]:
+    with pytest.raises(StorageError) as caught:
+        aws.table(deployment.table("AccessTokens")).get({"appid": "wx"})
+    error = caught.value
+    return error.problem, error.remedy, error.reason, error.throttled
 
 
 @contextmanager

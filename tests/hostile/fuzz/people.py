@@ -102,7 +102,7 @@ class People:
                 del self._owners[each]
 
     def note_access_tokens(self) -> None:
-        for token in self._wechat._world.tokens._tokens:
+        for token in self._wechat.access_tokens:
             self.secrets.note("access_token", token)
 
     # What goes into a request

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from tests.harness.backend import Backend
+from tests.harness.deployment import Deployment
 from tests.harness.figures import Say
 from tests.harness.leaks import ALLOWED, all_that_is_written
 from tests.hostile.fuzz.people import People
@@ -48,14 +48,13 @@ LINKS = {
 
 @pytest.mark.timeout(60 + CASES // 5)
 def test_every_answer_is_the_contracts_and_nothing_tells_a_secret(
-    backend: Backend,
+    deployment: Deployment,
     people: People,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     say: Say,
 ) -> None:
-    with all_that_is_written(monkeypatch, capsys) as written:
-        report = fuzz(backend.stack.url, people, cases=CASES, seed=SEED)
+    with all_that_is_written(capsys) as written:
+        report = fuzz(deployment.stack.url, people, cases=CASES, seed=SEED)
         output = written.output
     say(str(report))
 
@@ -71,7 +70,7 @@ def test_every_answer_is_the_contracts_and_nothing_tells_a_secret(
     assert people.secrets.found_in("\n".join(written.records)) == []
     assert people.secrets.found_in("\n".join(written.exceptions)) == []
     assert leaks_in_replies(report, people) == {}
-    assert people.secrets.found_in(repr(backend.dump())) == []
+    assert people.secrets.found_in(repr(deployment.dump())) == []
 
 
 def assert_went_everywhere(report: Report) -> None:

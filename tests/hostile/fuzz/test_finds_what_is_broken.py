@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from local.runtime import FunctionError
-from tests.harness.backend import Backend
+from tests.harness.deployment import Deployment
+from tests.harness.leaks import Secrets
 from tests.hostile.fuzz.people import People
 from tests.hostile.fuzz.run import Report, fuzz
 from tests.hostile.fuzz.test_contract_under_fuzz import leaks_in_replies
+from wechat_auth.sessions import Session, Sessions
 
 Answer = dict[str, Any]
 Spoil = Callable[[str, Answer, Answer], Answer]
@@ -59,14 +61,12 @@ def a_session_for_what_should_be_refused(name: str, event: Answer, answer: Answe
 
 
 @pytest.fixture
-def spoil(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Callable[[Spoil], None]:
+def spoil(deployment: Deployment) -> Callable[[Spoil], None]:
     """Spoil what the functions answer, on its way to the gateway."""
-    functions = backend.stack._functions
-    invoke = functions.invoke
 
     def spoiling(spoilt: Spoil) -> None:
-        monkeypatch.setattr(
-            functions, "invoke", lambda name, event: spoilt(name, event, invoke(name, event))
+        deployment.wrap(
+            lambda name, serve: lambda event, context: spoilt(name, event, serve(event, context))
         )
 
     return spoiling
@@ -87,28 +87,33 @@ def spoil(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Callable[[Spoil]
 def test_a_fault_is_found_by_the_check_that_is_for_it(
     fault: Spoil,
     check: str,
-    backend: Backend,
+    deployment: Deployment,
     people: People,
     spoil: Callable[[Spoil], None],
 ) -> None:
     spoil(fault)
 
-    assert check in {name for name, _ in ask(backend, people).failures}
+    assert check in {name for name, _ in ask(deployment, people).failures}
 
 
 def test_a_session_that_outlives_its_logout_is_found(
-    backend: Backend, people: People, monkeypatch: pytest.MonkeyPatch
+    deployment: Deployment, people: People
 ) -> None:
-    monkeypatch.setattr("wechat_auth.sessions.Sessions.end", lambda *_: None)
+    class Immortal(Sessions):
+        def end(self, session: Session) -> None:
+            """Do nothing."""
 
-    report = fuzz(backend.stack.url, people, cases=300, seed=1)
+    backend = deployment.backend
+    table = backend.aws.table(backend.settings.sessions_table)
+    backend.sessions = Immortal(table, backend.secrets, life=backend.settings.session_life)
+    report = fuzz(deployment.stack.url, people, cases=300, seed=1)
 
     assert people.revived
     assert report.failures == []
 
 
 def test_a_reply_that_tells_an_openid_is_found(
-    backend: Backend, people: People, spoil: Callable[[Spoil], None]
+    deployment: Deployment, people: People, spoil: Callable[[Spoil], None]
 ) -> None:
     def telling(name: str, event: Answer, answer: Answer) -> Answer:
         if answer["statusCode"] == 422:
@@ -118,13 +123,13 @@ def test_a_reply_that_tells_an_openid_is_found(
 
     spoil(telling)
 
-    found = leaks_in_replies(ask(backend, people), people)
+    found = leaks_in_replies(ask(deployment, people), people)
     assert {status for _, status in found} == {422}
     assert {kind for kinds in found.values() for kind in kinds} == {"openid"}
 
 
 def test_a_code_in_the_log_is_found(
-    backend: Backend,
+    deployment: Deployment,
     people: People,
     spoil: Callable[[Spoil], None],
     capsys: pytest.CaptureFixture[str],
@@ -134,26 +139,26 @@ def test_a_code_in_the_log_is_found(
         return answer
 
     spoil(logging)
-    ask(backend, people)
+    ask(deployment, people)
 
     found = people.secrets.found_in(capsys.readouterr().out)
     assert {"login code", "phone code", "session token", "encryptedData"} <= set(found)
 
 
-def test_without_people_everything_would_be_refused(
-    backend: Backend, people: People, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(people, "before_call", lambda _: None)
+def test_without_people_everything_would_be_refused(deployment: Deployment, people: People) -> None:
+    class Strangers(People):
+        def before_call(self, case: Any) -> None:
+            """Know nobody."""
 
-    report = ask(backend, people)
+    report = ask(deployment, Strangers(deployment.wechat, deployment.stack.url, Secrets()))
 
     assert report.failures == []
     assert not [status for _, status in report.statuses if status < 300]
 
 
-def test_the_same_seed_asks_the_same_one_by_one(backend: Backend, people: People) -> None:
+def test_the_same_seed_asks_the_same_one_by_one(deployment: Deployment, people: People) -> None:
     once, again, otherwise = (
-        fuzz(backend.stack.url, people, cases=CASES, seed=seed) for seed in (1, 1, 2)
+        fuzz(deployment.stack.url, people, cases=CASES, seed=seed) for seed in (1, 1, 2)
     )
 
     assert one_by_one(once) == one_by_one(again) != one_by_one(otherwise)
@@ -165,5 +170,5 @@ def one_by_one(report: Report) -> list[tuple[str, int]]:
     return [(reply.operation, reply.status) for reply in report.replies[:number]]
 
 
-def ask(backend: Backend, people: People) -> Report:
-    return fuzz(backend.stack.url, people, cases=CASES, seed=1)
+def ask(deployment: Deployment, people: People) -> Report:
+    return fuzz(deployment.stack.url, people, cases=CASES, seed=1)

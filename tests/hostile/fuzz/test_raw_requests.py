@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from local.simulated_wechat import Phone
 from tests.harness.api import Answer, Api
-from tests.harness.backend import Backend
 from tests.harness.contract import assert_keeps_to_the_contract
+from tests.harness.deployment import Deployment
 
 Headers = Sequence[tuple[str, str]]
 
@@ -35,10 +35,10 @@ posts = st.sampled_from(["/login", "/phone", "/decrypt"])
 
 
 def send(
-    backend: Backend, method: str, target: str, headers: Headers = (), body: bytes = b""
+    deployment: Deployment, method: str, target: str, headers: Headers = (), body: bytes = b""
 ) -> Answer:
     """Send headers as they are, also twice; the answer must keep to the contract."""
-    address = urlsplit(backend.stack.url).netloc
+    address = urlsplit(deployment.stack.url).netloc
     with closing(http.client.HTTPConnection(address, timeout=30)) as connection:
         connection.putrequest(method, target)
         for name, value in headers:
@@ -59,8 +59,8 @@ def token(api: Api, phone: Phone) -> str:
 
 
 @pytest.fixture
-def api(backend: Backend) -> Api:
-    return Api(backend.stack.url)
+def api(deployment: Deployment) -> Api:
+    return Api(deployment.stack.url)
 
 
 # ---------------------------------------------------------------------- headers
@@ -69,19 +69,21 @@ def api(backend: Backend) -> Api:
 @pytest.mark.parametrize(
     "name", ["Authorization", "authorization", "AUTHORIZATION", "aUTHORIZATION"]
 )
-def test_a_headers_name_may_be_written_in_any_case(backend: Backend, token: str, name: str) -> None:
-    assert send(backend, "GET", "/session", [(name, f"Bearer {token}")]).status == 200
+def test_a_headers_name_may_be_written_in_any_case(
+    deployment: Deployment, token: str, name: str
+) -> None:
+    assert send(deployment, "GET", "/session", [(name, f"Bearer {token}")]).status == 200
 
 
 @pytest.mark.parametrize("route", [("POST", "/phone"), ("GET", "/session"), ("DELETE", "/session")])
 def test_of_two_authorizations_none_counts_also_if_both_are_good(
-    backend: Backend, token: str, route: tuple[str, str]
+    deployment: Deployment, token: str, route: tuple[str, str]
 ) -> None:
     good = f"Bearer {token}"
     for pair in ([good, good], [good, ""], ["", good], [good, "Basic x"], ["Bearer x", good]):
         headers = [("Authorization", pair[0]), ("authorization", pair[1])]
-        assert send(backend, *route, headers, b'{"code":"a"}').status == 401, pair
-    assert send(backend, "GET", "/session", [("Authorization", good)]).status == 200
+        assert send(deployment, *route, headers, b'{"code":"a"}').status == 401, pair
+    assert send(deployment, "GET", "/session", [("Authorization", good)]).status == 200
 
 
 @pytest.mark.parametrize(
@@ -90,9 +92,9 @@ def test_of_two_authorizations_none_counts_also_if_both_are_good(
      (["en", "zh;q=0.5", "fr"], "en"), (["fr", "*"], "zh-CN")],
 )  # fmt: skip
 def test_languages_may_come_in_several_headers(
-    backend: Backend, values: list[str], language: str
+    deployment: Deployment, values: list[str], language: str
 ) -> None:
-    answer = send(backend, "GET", "/session", [("Accept-Language", value) for value in values])
+    answer = send(deployment, "GET", "/session", [("Accept-Language", value) for value in values])
 
     assert answer.headers["Content-Language"] == language
 
@@ -101,11 +103,11 @@ def test_languages_may_come_in_several_headers(
 @example(route=("GET", "/session"), value="Bearer \xff", other="en;q=\xb2")
 @over_http
 def test_any_header_is_answered(
-    backend: Backend, route: tuple[str, str], value: str, other: str
+    deployment: Deployment, route: tuple[str, str], value: str, other: str
 ) -> None:
     headers = [("Authorization", value), ("Accept-Language", other), ("Cookie", value)]
 
-    assert send(backend, *route, headers, b"{}").status in {400, 401}
+    assert send(deployment, *route, headers, b"{}").status in {400, 401}
 
 
 # ---------------------------------------------------------------------- query
@@ -115,14 +117,16 @@ flags = st.sampled_from(["true", "false", "True", "1", "", "tr%75e", "true%00", 
 
 @given(names=st.lists(st.sampled_from(["verify", "all", "VERIFY", "x"])), value=flags)
 @over_http
-def test_any_query_is_answered(backend: Backend, token: str, names: list[str], value: str) -> None:
+def test_any_query_is_answered(
+    deployment: Deployment, token: str, names: list[str], value: str
+) -> None:
     query = "&".join(f"{name}={value}" for name in names)
     expected = 200
     if "verify" in names:
         plain = {"true", "false", "tr%75e", "%74rue", "true&"}
         expected = 200 if names.count("verify") == 1 and value in plain else 400
 
-    answer = send(backend, "GET", f"/session?{query}", [("Authorization", f"Bearer {token}")])
+    answer = send(deployment, "GET", f"/session?{query}", [("Authorization", f"Bearer {token}")])
 
     assert answer.status == expected
 
@@ -131,10 +135,10 @@ def test_any_query_is_answered(backend: Backend, token: str, names: list[str], v
 @example(query="verify=%ff")
 @example(query="&&==&%")
 @over_http
-def test_no_query_is_a_fault_of_ours(backend: Backend, token: str, query: str) -> None:
+def test_no_query_is_a_fault_of_ours(deployment: Deployment, token: str, query: str) -> None:
     headers = [("Authorization", f"Bearer {token}")]
 
-    assert send(backend, "GET", f"/session?{query}", headers).status in {200, 400}
+    assert send(deployment, "GET", f"/session?{query}", headers).status in {200, 400}
 
 
 # ---------------------------------------------------------------------- bodies
@@ -165,33 +169,33 @@ TYPES = [
 @pytest.mark.parametrize("path", ["/login", "/phone", "/decrypt"])
 @pytest.mark.parametrize("body", HOSTILE, ids=range(len(HOSTILE)))
 def test_a_hostile_body_is_400_whatever_its_label(
-    backend: Backend, token: str, path: str, body: bytes
+    deployment: Deployment, token: str, path: str, body: bytes
 ) -> None:
     headers = [("Authorization", f"Bearer {token}")]
     for content_type in TYPES:
         sent = [*headers, ("Content-Type", content_type)]
-        assert send(backend, "POST", path, sent, body).status == 400, content_type
+        assert send(deployment, "POST", path, sent, body).status == 400, content_type
 
 
 @pytest.mark.parametrize("content_type", TYPES)
 def test_a_good_body_is_read_whatever_its_label(
-    backend: Backend, phone: Phone, content_type: str
+    deployment: Deployment, phone: Phone, content_type: str
 ) -> None:
     body = json.dumps({"code": phone.login()}).encode()
 
-    assert send(backend, "POST", "/login", [("Content-Type", content_type)], body).status == 200
+    assert send(deployment, "POST", "/login", [("Content-Type", content_type)], body).status == 200
 
 
 @given(path=posts, body=st.binary(max_size=200), content_type=st.sampled_from(TYPES))
 @over_http
 def test_any_bytes_are_answered(
-    backend: Backend, token: str, path: str, body: bytes, content_type: str
+    deployment: Deployment, token: str, path: str, body: bytes, content_type: str
 ) -> None:
     headers = [("Authorization", f"Bearer {token}"), ("Content-Type", content_type)]
 
-    assert send(backend, "POST", path, headers, body).status == 400
+    assert send(deployment, "POST", path, headers, body).status == 400
 
 
 @pytest.mark.parametrize("path", ["/login", "/phone", "/decrypt"])
-def test_what_nests_100_000_levels_deep_is_too_large(backend: Backend, path: str) -> None:
-    assert send(backend, "POST", path, (), b"[" * 100_000).status == 413
+def test_what_nests_100_000_levels_deep_is_too_large(deployment: Deployment, path: str) -> None:
+    assert send(deployment, "POST", path, (), b"[" * 100_000).status == 413

@@ -4,16 +4,18 @@ import os
 import sys
 from collections import Counter
 
+from local import dynamodb_local
 from local.dynamodb_local import DynamoDBLocalError
 from tests.hostile.load.load import FAULTS, Report, run
 
 
 def main() -> int:
-    """Run, print, and return the exit code: 1 where something does not hold."""
+    """Run, print, and return the exit code: 1 if something does not hold."""
     seconds = float(os.environ.get("SECONDS") or 60)
     print(f"{seconds:.0f} seconds of visitors, {FAULTS:.0%} faults …", flush=True)
     try:
-        report = run(seconds)
+        with dynamodb_local.serve() as url:
+            report = run(url, seconds)
     except DynamoDBLocalError as error:
         print(error, file=sys.stderr)
         return 1

@@ -1,25 +1,25 @@
 """A run under load: as many visitors as it takes, faults all along, and what must hold anyway."""
 
 import itertools
+import os
+import queue
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
-import boto3
-
-from local import dynamodb_local, embedded_aws
+from local import runtime
 from local.runtime import FunctionError
 from local.simulated_wechat import Call, Fault
 from local.simulated_wechat.faults import Kind
 from local.stack import Stack
-from local.template import REGION, Application
-from tests.harness.leaks import Secrets
-from tests.hostile.load.environments import Breakage, Environments, Place
+from local.template import Application
+from tests.harness.engine import tables
+from tests.harness.environment import CallHandler, Environment, Place
 from tests.hostile.load.visitors import Findings, Visitors
 
 FAULTS: Final = 0.01
@@ -92,22 +92,20 @@ class Report:
         return [objection for objection, holds in checks.items() if not holds]
 
 
-def run(seconds: float, *, breakage: Breakage | None = None) -> Report:
+def run(dynamodb_url: str, seconds: float, call: CallHandler = runtime.Environment.call) -> Report:
     """Let visitors come for so many seconds, with faults, and report.
 
     Args:
+        dynamodb_url: Of the engine.
         seconds: How long.
-        breakage: Something that is to be found out.
-
-    Raises:
-        DynamoDBLocalError: The engine cannot be had.
+        call: Calls the handlers; one that spoils their answers is to be found out.
     """
-    with TemporaryDirectory() as folder, _backend(Path(folder), breakage) as backend:
-        wechat = backend.stack.wechat
-        spoilt = _Spoilt()
-        wechat.on_call = spoilt.count
-        visitors = Visitors(wechat, backend.stack.url, backend.openid_of)
-        hours = _Hours(backend, visitors, seconds)
+    with TemporaryDirectory() as folder, _functions(dynamodb_url, Path(folder), call) as functions:
+        wechat = functions.stack.wechat
+        spoilt: list[Call] = []  # calls to WeChat that went wrong
+        wechat.on_call = lambda call: spoilt.append(call) if _is_spoilt(call) else None
+        visitors = Visitors(wechat, functions.stack.url, functions.openid_of)
+        hours = _Hours(functions, visitors, seconds)
         answered: list[int] = []
         in_time = threading.Timer(
             seconds, lambda: answered.append(visitors.findings.answers.total())
@@ -116,47 +114,76 @@ def run(seconds: float, *, breakage: Breakage | None = None) -> Report:
             in_time.start()
             visitors.come(_TOGETHER, until=time.monotonic() + seconds)
         in_time.join()
-        late = backend.environments.memory()
+        late = functions.environments.peak_memory()
         wechat.faults.clear()
         visitors.come_back(_TOGETHER)
+        secrets = visitors.findings.secrets
+        for app in wechat.apps:
+            secrets.note("AppSecret", app.secret)
+        for token in wechat.access_tokens:
+            secrets.note("access_token", token)
+        logs = [path.read_text("utf-8") for path in Path(folder).iterdir()]
         return Report(
             seconds=seconds,
             requests=answered[0],
             findings=visitors.findings,
-            faults=spoilt.calls,
+            faults=len(spoilt),
             windows=hours.windows,
-            tokens=len(backend.access_tokens()),
+            tokens=len(wechat.access_tokens),
             exchanged_twice=sum(times > 1 for times in wechat.billed.exchanges.values()),
             early=hours.memory or late,
             late=late,
-            leaks=_leaks(backend, visitors.findings.secrets),
-            written=sum(len(log) for log in backend.logs()),
+            leaks=sorted({found for log in logs for found in secrets.found_in(log)}),
+            written=sum(map(len, logs)),
         )
 
 
-class _Spoilt:
-    """Counts the calls to WeChat that went wrong."""
+def _is_spoilt(call: Call) -> bool:
+    return call.fault is not None or call.duration >= _SECONDS["latency"]
 
-    def __init__(self) -> None:
-        self.calls = 0
-        self._lock = threading.Lock()
 
-    def count(self, call: Call) -> None:
-        if call.fault or call.duration >= _SECONDS["latency"]:
-            with self._lock:
-                self.calls += 1
+class _Environments:
+    """A few execution environments, each of which serves one request at a time."""
+
+    def __init__(self, all_of_them: list[Environment]) -> None:
+        self._all = all_of_them
+        self._idle: queue.Queue[Environment] = queue.Queue()
+        for environment in all_of_them:
+            self._idle.put(environment)
+
+    def invoke(self, name: str, event: object) -> Any:
+        """Call a function in whichever environment is idle, or will be next."""
+        environment = self._idle.get()
+        try:
+            return environment.invoke(name, event)
+        finally:
+            self._idle.put(environment)
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock of all."""
+        for environment in self._all:
+            environment.ahead += seconds
+
+    def peak_memory(self) -> list[int]:
+        """Return that of each in KiB; waits until none is in use."""
+        for _ in self._all:
+            self._idle.get()
+        try:
+            return [environment.peak_memory() for environment in self._all]
+        finally:
+            for environment in self._all:
+                self._idle.put(environment)
 
 
 @dataclass(frozen=True, slots=True)
-class _Backend:
+class _Functions:
     """What is under load."""
 
     stack: Stack
-    environments: Environments
-    folder: Path
+    environments: _Environments
 
     def openid_of(self, token: str) -> str | None:
-        """Ask the authorizer whose a token is, again where DynamoDB may have failed."""
+        """Ask the authorizer whose a token is, again if DynamoDB may have failed."""
         event = {"headers": {"authorization": f"Bearer {token}"}}
         for _ in range(_TRIES):
             with suppress(FunctionError):
@@ -167,14 +194,6 @@ class _Backend:
         openid: str | None = answer["context"].get("openid") if answer["isAuthorized"] else None
         return openid
 
-    def access_tokens(self) -> list[str]:
-        """Return every access_token that WeChat issued."""
-        return list(self.stack.wechat._world.tokens._tokens)
-
-    def logs(self) -> list[str]:
-        """Return what each environment wrote."""
-        return [path.read_text("utf-8") for path in sorted(self.folder.glob("*.log"))]
-
 
 class _Hours:
     """Lets two hours pass again and again, so that access_tokens come of age; then other faults.
@@ -184,10 +203,10 @@ class _Hours:
         memory: Of each environment, after a third of the time.
     """
 
-    def __init__(self, backend: _Backend, visitors: Visitors, seconds: float) -> None:
+    def __init__(self, functions: _Functions, visitors: Visitors, seconds: float) -> None:
         self.windows = 1
         self.memory: list[int] = []
-        self._backend = backend
+        self._functions = functions
         self._visitors = visitors
         # Not at the very end, when nobody would be left who needs a token.
         self._passes = min(_WINDOWS, max(1, int(seconds / _APART)))
@@ -209,49 +228,36 @@ class _Hours:
             if self._done.wait(self._apart):
                 return
             if number == self._passes // 3:
-                self.memory = self._backend.environments.memory()
+                self.memory = self._functions.environments.peak_memory()
             self._visitors.hours_passed()
             hours = _AGE_IN_WINDOW - self._apart
-            self._backend.stack.wechat.clock.advance(hours)
-            self._backend.environments.advance(hours)
+            self._functions.stack.wechat.clock.advance(hours)
+            self._functions.environments.advance(hours)
             self.windows += 1
             self._next_fault()
 
     def _next_fault(self) -> None:
         kind = next(self._faults)
         fault = Fault("*", kind, seconds=_SECONDS.get(kind, 0), times=None, share=FAULTS)
-        self._backend.stack.wechat.faults.clear()
-        self._backend.stack.wechat.faults.add(fault)
+        self._functions.stack.wechat.faults.clear()
+        self._functions.stack.wechat.faults.add(fault)
 
 
 @contextmanager
-def _backend(folder: Path, breakage: Breakage | None) -> Iterator[_Backend]:
+def _functions(dynamodb_url: str, logs: Path, call: CallHandler) -> Iterator[_Functions]:
     """Run the stack with several execution environments on a real DynamoDB engine."""
-    with ExitStack() as until_the_end:
-        dynamodb_url = until_the_end.enter_context(dynamodb_local.serve())
+    made: list[_Environments] = []
 
-        def environments(application: Application) -> Environments:
-            client = boto3.client(
-                "dynamodb", region_name=REGION, endpoint_url=dynamodb_url,
-                aws_access_key_id="local", aws_secret_access_key="local",
-            )  # fmt: skip
-            for table in application.tables:
-                embedded_aws.create_table(client, table)
-            client.close()
-            logs = [folder / f"{number}.log" for number in range(_ENVIRONMENTS)]
-            return Environments(
-                [Place(application, dynamodb_url, log, FAULTS, breakage) for log in logs]
-            )
+    @contextmanager
+    def environments(application: Application, _: runtime.Environment) -> Iterator[_Environments]:
+        variables = {**os.environ, "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url}
+        place = Place(application, variables, call=call, failing=FAULTS, logs=logs)
+        with (
+            tables(dynamodb_url, application),
+            Environment.several(_ENVIRONMENTS, place) as all_of_them,
+        ):
+            made.append(_Environments(all_of_them))
+            yield made[0]
 
-        stack = until_the_end.enter_context(Stack.start(functions=environments))
-        running = stack._functions
-        assert isinstance(running, Environments)
-        yield _Backend(stack, running, folder)
-
-
-def _leaks(backend: _Backend, secrets: Secrets) -> list[str]:
-    for app in backend.stack.wechat.apps:
-        secrets.note("AppSecret", app.secret)
-    for token in backend.access_tokens():
-        secrets.note("access_token", token)
-    return sorted({found for log in backend.logs() for found in secrets.found_in(log)})
+    with Stack.start(functions=environments) as stack:
+        yield _Functions(stack, made[0])

@@ -2,16 +2,15 @@
 
 import pytest
 
-from tests.harness.engine import engine_or_skip
+from tests.harness.environment import CallHandler
 from tests.hostile.load import sabotage
-from tests.hostile.load.environments import Breakage
 from tests.hostile.load.load import run
 
 SECONDS = 5
 
 
 @pytest.mark.parametrize(
-    ("breakage", "objection"),
+    ("call", "objection"),
     [
         (sabotage.gives_the_number_of_another, "wrong answers"),
         (sabotage.fails_too_often, "wrong answers"),
@@ -22,7 +21,6 @@ SECONDS = 5
         (sabotage.logs_what_it_answers, "the functions wrote"),
     ],
 )
-def test_a_broken_backend_is_found_out(breakage: Breakage, objection: str) -> None:
-    with engine_or_skip():
-        objections = run(SECONDS, breakage=breakage).objections()
+def test_a_broken_backend_is_found_out(engine: str, call: CallHandler, objection: str) -> None:
+    objections = run(engine, SECONDS, call).objections()
     assert [each for each in objections if objection in each], objections

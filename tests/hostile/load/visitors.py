@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,7 +16,7 @@ from tests.harness.contract import assert_keeps_to_the_contract
 from tests.harness.leaks import Secrets
 
 _TRIES = 15
-_LOOKS_BACK = 0.2  # part of the visits after which somebody's older session is looked at
+_LOOKS_BACK = 0.2  # part of the visits after which another visitor's session is looked at
 _VALIDATED = 0.05  # part of the good answers that are held against the schema: it takes a while
 
 EXCUSES = {
@@ -26,7 +27,7 @@ EXCUSES = {
 }
 """What a fault may cost: one more try, as the answer says."""
 EXCUSES_OF_OLD_CODES = EXCUSES | {("undecryptable", "login_again")}
-"""What it may cost where the clock has moved on by hours in the middle."""
+"""What it may cost when the clock has moved on by hours in the middle."""
 
 
 class GivesUpError(Exception):
@@ -65,11 +66,10 @@ class Findings:
 
 
 class Visitors:
-    """People who visit at the same time, each again and again as somebody new.
+    """People who visit at the same time, each again and again as a new person.
 
     Attributes:
         findings: What they saw.
-        hours: How often hours have passed at once.
     """
 
     def __init__(
@@ -81,13 +81,13 @@ class Visitors:
         self._url = url
         self._openid_of = openid_of
         self._numbers = itertools.count(1)
-        self.hours = 0
+        self._hours = 0  # how often hours have passed at once
         self._lock = threading.Lock()
         self._random = random.Random(1)  # noqa: S311 - no secret is made of it
 
     def hours_passed(self) -> None:
         """Say that the clock has moved: what was made before is too old now."""
-        self.hours += 1
+        self._hours += 1
 
     def come(self, together: int, until: float) -> None:
         """Let so many visit at the same time, until `time.monotonic()` has come so far."""
@@ -113,39 +113,74 @@ class Visitors:
         self._in_threads(together, one_after_the_other)
 
     def _in_threads(self, together: int, act: Callable[[], None]) -> None:
-        threads = [threading.Thread(target=self._noting, args=(act,)) for _ in range(together)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    def _noting(self, act: Callable[[], None]) -> None:
-        try:
-            act()
-        except Exception as error:  # noqa: BLE001 - a visitor that dies must not pass for content
-            self.findings.wrong.append(f"a visitor died: {error!r}")
+        with ThreadPoolExecutor(together) as pool:
+            ends = [pool.submit(act).exception for _ in range(together)]
+        # A visitor that dies must not pass for content.
+        self.findings.wrong += [f"a visitor died: {error!r}" for end in ends if (error := end())]
 
     def _visit(self) -> None:
         # No mobile number begins with 100 or is so long, so this is nobody's; and no duration in a
         # log has so many digits.
         phone = self._wechat.phone(number=f"100{next(self._numbers):017d}")
-        visit = _Visit(self, Api(self._url), phone)
+        api = Api(self._url)
         try:
-            held = visit.go_through(logs_out=self._random.random() < 1 / 3)
+            held = self._go_through(api, phone, logs_out=self._random.random() < 1 / 3)
             if self._random.random() < _LOOKS_BACK and self.findings.held:
-                self._look_back(visit.api, self._random.choice(self.findings.held))
+                self._look_back(api, self._random.choice(self.findings.held))
         except GivesUpError:
             return
         with self._lock:
             self.findings.visits += 1
             self.findings.held += [held] if held else []
 
+    def _go_through(self, api: Api, phone: Phone, *, logs_out: bool) -> Held | None:
+        """Do everything once; return the session unless it was ended."""
+        note, expect = self._note, self._expect
+        asking = partial(self._until_it_works, since=self._hours)
+        number = {
+            "phoneNumber": phone.number,
+            "purePhoneNumber": phone.number,
+            "countryCode": "86",
+        }
+        note("openid", phone.openid)
+        note("phone number", phone.number)
+        session = asking("POST /login", lambda _: api.login(phone.login()))
+        token: str = session["token"]
+        note("session token", token)
+        note("session_key", phone.session_key)
+
+        tap = _Tap(phone)
+        for time_of_asking in ("once", "twice"):
+            got = asking(
+                "POST /phone", lambda failed: api.phone(tap.for_code(failed).code, token=token)
+            )
+            expect(f"the number, asked {time_of_asking}", got, number)
+        note("phone code", tap.tap.code)
+        got = asking(
+            "POST /decrypt",
+            lambda failed: api.decrypt(token=token, **legacy(tap.for_data(failed))),
+        )
+        expect("the number in encryptedData", got, {"data": number})
+        got = asking(
+            "POST /decrypt",
+            lambda failed: api.decrypt(token=token, cloudID=tap.for_data(failed).cloud_id),
+        )
+        expect("the number behind a cloudID", got, {"data": number})
+        got = asking("GET /session", lambda _: api.session(token, "?verify=true"))
+        expect("the session", (got["expiresAt"], got["sessionKeyValid"]),
+               (session["expiresAt"], True))  # fmt: skip
+        if not logs_out:
+            return Held(token, phone.openid)
+        asking("DELETE /session", lambda _: api.logout(token))
+        expect("a session after logout", api.session(token).status, 401)
+        return None
+
     def _look_back(self, api: Api, held: Held) -> None:
-        self.until_it_works("GET /session", lambda _: api.session(held.token))
+        self._until_it_works("GET /session", lambda _: api.session(held.token))
         if self._openid_of(held.token) != held.openid:
             self.findings.lost.append(f"the authorizer does not know {held.openid}")
 
-    def until_it_works(
+    def _until_it_works(
         self, route: str, ask: Callable[[Answer | None], Answer], *, since: int | None = None
     ) -> Document:
         """Ask again for as long as a fault may be the reason, and return the good answer.
@@ -153,7 +188,7 @@ class Visitors:
         Args:
             route: Such as "POST /login".
             ask: Makes the request, given the failure before.
-            since: `hours` when its codes and data were made.
+            since: Value of `_hours` when its codes and data were made.
 
         Raises:
             GivesUpError: The answer is wrong, or the session is lost, or it takes too long.
@@ -171,7 +206,7 @@ class Visitors:
             if code == "session_invalid":
                 self.findings.lost.append(f"{route}: {answer.content!r}")
                 raise GivesUpError
-            excuses = EXCUSES if since in (None, self.hours) else EXCUSES_OF_OLD_CODES
+            excuses = EXCUSES if since in (None, self._hours) else EXCUSES_OF_OLD_CODES
             if (code, action) not in excuses:
                 self.findings.wrong.append(f"{route}: {answer.status} {answer.content!r}")
                 raise GivesUpError
@@ -187,71 +222,20 @@ class Visitors:
             except AssertionError as error:
                 self.findings.wrong.append(f"outside its schema: {error}")
 
-    def expect(self, what: str, got: object, wanted: object) -> None:
+    def _expect(self, what: str, got: object, wanted: object) -> None:
         """Note what is not as it should be."""
         if got != wanted:
             self.findings.wrong.append(f"{what}: {got!r} instead of {wanted!r}")
 
-    def note(self, what: str, value: str | None) -> None:
+    def _note(self, what: str, value: str | None) -> None:
         """Note what must stand in no log."""
         with self._lock:
             self.findings.secrets.note(what, value)
 
 
 @dataclass(slots=True)
-class _Visit:
-    """One person's way through the mini-program."""
-
-    visitors: Visitors
-    api: Api
-    phone: Phone
-
-    def go_through(self, *, logs_out: bool) -> Held | None:
-        """Do everything once; return the session unless it was ended."""
-        note, expect = self.visitors.note, self.visitors.expect
-        asking = partial(self.visitors.until_it_works, since=self.visitors.hours)
-        number = {
-            "phoneNumber": self.phone.number,
-            "purePhoneNumber": self.phone.number,
-            "countryCode": "86",
-        }
-        note("openid", self.phone.openid)
-        note("phone number", self.phone.number)
-        session = asking("POST /login", lambda _: self.api.login(self.phone.login()))
-        token: str = session["token"]
-        note("session token", token)
-        note("session_key", self.phone.session_key)
-
-        tap = _Tap(self.phone)
-        for time_of_asking in ("once", "twice"):
-            got = asking(
-                "POST /phone", lambda failed: self.api.phone(tap.for_code(failed).code, token=token)
-            )
-            expect(f"the number, asked {time_of_asking}", got, number)
-        note("phone code", tap.tap.code)
-        got = asking(
-            "POST /decrypt",
-            lambda failed: self.api.decrypt(token=token, **legacy(tap.for_data(failed))),
-        )
-        expect("the number in encryptedData", got, {"data": number})
-        got = asking(
-            "POST /decrypt",
-            lambda failed: self.api.decrypt(token=token, cloudID=tap.for_data(failed).cloud_id),
-        )
-        expect("the number behind a cloudID", got, {"data": number})
-        got = asking("GET /session", lambda _: self.api.session(token, "?verify=true"))
-        expect("the session", (got["expiresAt"], got["sessionKeyValid"]),
-               (session["expiresAt"], True))  # fmt: skip
-        if not logs_out:
-            return Held(token, self.phone.openid)
-        asking("DELETE /session", lambda _: self.api.logout(token))
-        expect("a session after logout", self.api.session(token).status, 401)
-        return None
-
-
-@dataclass(slots=True)
 class _Tap:
-    """What a tap gave; where that is used up the person taps again."""
+    """What a tap gave; when that is used up the person taps again."""
 
     phone: Phone
     tap: PhoneTap = field(init=False)

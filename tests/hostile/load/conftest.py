@@ -1,0 +1,5 @@
+"""One DynamoDB engine for the tests of this folder."""
+
+from tests.harness.engine import engine
+
+__all__ = ["engine"]
