@@ -6,11 +6,11 @@ import platform
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from bench import artefacts, measuring, scene
+from bench import artefacts, budgets, measuring, scene
 from bench.artefacts import FLOOR
 from bench.chart import chart
 from bench.report import (
@@ -54,16 +54,10 @@ def main() -> int:
 
 def measure(python: str, runs: int, requests: int) -> dict[str, Any]:
     """Measure everything, one process of each contestant after the other, so many times."""
-    settings = dict(artefacts.functions("http://bench")["login"].environment)
-    scenery = scene.scene(settings)
     peers = artefacts.peers(python)
-    with measuring.stub_services(scenery.answers) as url:
-        functions = artefacts.functions(url)
-        started = {**functions["login"].environment, **scene.STARTED}
-        bench = measuring.Bench(python, url, started, scenery)
-        ours = artefacts.ours(functions)
-        everybody = [*ours, *peers]
-        login = next(one for one in ours if one.name == "login")
+    with budgets.built(python) as built:
+        bench, login = built.bench, built.functions["login"]
+        everybody = [*built.functions.values(), *peers]
         working = [one for one in everybody if one.name != FLOOR]
         # Bytecode makes no difference once it is in memory.
         warmed = [one for one in working if "as sam build" not in one.name]
@@ -81,16 +75,12 @@ def measure(python: str, runs: int, requests: int) -> dict[str, Any]:
             for one in everybody:
                 _add(cold[one.name], bench.cold(one))
             for one in emulated:
-                under_emulator[one.name].append(bench.emulated(one, functions["login"]))
+                under_emulator[one.name].append(bench.emulated(one))
             for one in warmed:
                 _add(warm[one.name], bench.warm(one, requests))
-            for name, microseconds in beside_openssl(python, login).items():
-                crypto[name].append(microseconds)
+            _add(crypto, beside_openssl(python, login))
             for size in limits:
-                init, first = bench.limited(login, size)
-                memory[str(size)]["init"].append(init)
-                memory[str(size)]["first"].append(first)
-                memory[str(size)]["warm"].append(bench.limited_warm(login, size, 20))
+                _add(memory[str(size)], bench.limited(login, size))
         counted = {one.name: bench.round_trips(one) for one in warmed}
     return {
         "commit": _commit(),
@@ -136,9 +126,9 @@ def write(figures: dict[str, Any], folder: Path) -> None:
     (folder / "bench.txt").write_text(report(figures) + "\n", "utf-8")
 
 
-def _add(found: Any, measured: Any) -> None:
-    for name in measured.__slots__:
-        found[name].append(getattr(measured, name))
+def _add(found: Any, measured: Mapping[str, float]) -> None:
+    for name, value in measured.items():
+        found[name].append(value)
 
 
 def _commit() -> str:

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
+from unittest import mock
 
 import urllib3
 
-from bench.artefacts import Artefact
+from bench.artefacts import Artefact, functions
 from bench.scene import Scene, aws_variables, variables
 from local.emulator import Emulator
-from local.template import Application, Function
+from local.template import Application
 
 _HERE: Final = Path(__file__).parent
 _PERIOD: Final = 20_000  # microseconds; Lambda's own, by its published scheduling studies
@@ -30,53 +31,6 @@ _VCPU_AT: Final = 1769
 
 class MeasuringError(Exception):
     """A contestant did not answer as it should; the message holds what it said."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cold:
-    """One cold start, in seconds from the start of the process.
-
-    Attributes:
-        init: Until the handler was imported.
-        first: Until the first answer.
-        cpu: Of processor, until the first answer.
-        rss: Bytes of memory at the peak.
-    """
-
-    init: float
-    first: float
-    cpu: float
-    rss: int
-
-
-@dataclass(frozen=True, slots=True)
-class Warm:
-    """What a warm request takes, in seconds.
-
-    Attributes:
-        cpu: Of processor, the kernel's share included.
-        outside: Of everything but waiting for the network.
-        wall: Of everything.
-    """
-
-    cpu: float
-    outside: float
-    wall: float
-
-
-@dataclass(frozen=True, slots=True)
-class ImportTimes:
-    """One cold start, in seconds from the start of the process.
-
-    Attributes:
-        started: Until Python ran a first line.
-        said: What ``-X importtime`` wrote from then on.
-        first: Until the first answer.
-    """
-
-    started: float
-    said: str
-    first: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,22 +49,37 @@ class Bench:
     settings: Mapping[str, str]
     scene: Scene
 
-    def cold(self, artefact: Artefact) -> Cold:
-        """Start a process and let it answer once."""
+    def cold(self, artefact: Artefact) -> dict[str, float]:
+        """Start a process and let it answer once.
+
+        Returns:
+            Seconds from its start until the handler was imported (``init``) and until the first
+            answer (``first``); of processor until then (``cpu``); bytes of memory at the peak
+            (``rss``).
+        """
         told = self._run(artefact, {})
         began = told["began"]
-        first = told["answered"] - began
-        return Cold(told["loaded"] - began, first, told["cold_cpu"], told["rss"])
+        return {
+            "init": told["loaded"] - began,
+            "first": told["answered"] - began,
+            "cpu": told["cold_cpu"],
+            "rss": told["rss"],
+        }
 
     def modules(self, artefact: Artefact) -> list[str]:
         """Return the modules that are loaded after init."""
         return list(self._run(artefact, {"list_modules": True})["modules"])
 
-    def warm(self, artefact: Artefact, requests: int) -> Warm:
-        """Measure requests to a process that has answered before, on a core of its own."""
+    def warm(self, artefact: Artefact, requests: int) -> dict[str, float]:
+        """Measure requests to a process that has answered before, on a core of its own.
+
+        Returns:
+            Seconds of one request: of processor, the kernel's share included (``cpu``); of all
+            but waiting for the network (``outside``); of everything (``wall``).
+        """
         order = {"requests": requests, "warm_up": requests // 5, "network": True}
         told = self._run(artefact, {**order, "core": _last_core()})
-        return Warm(told["cpu"], told["outside_network"], told["wall"])
+        return {"cpu": told["cpu"], "outside": told["outside_network"], "wall": told["wall"]}
 
     def round_trips(self, artefact: Artefact) -> tuple[dict[str, int], dict[str, int]]:
         """Count the calls of a cold request and of a warm one, at the other end."""
@@ -122,15 +91,15 @@ class Bench:
         warm = {name: both[name] - cold.get(name, 0) for name in both}
         return cold, {name: number for name, number in warm.items() if number}
 
-    def limited(self, artefact: Artefact, memory: int) -> tuple[float, float]:
-        """Return the seconds of init, at full speed, and of the first answer at Lambda's share."""
-        told = self._run(artefact, {"pause_after_init": True}, memory / _VCPU_AT)
-        return told["loaded"] - told["began"], told["answered"] - told["resumed"]
-
-    def limited_warm(self, artefact: Artefact, memory: int, requests: int) -> float:
-        """Return the seconds of a warm request at Lambda's share of a processor."""
-        order = {"pause_after_init": True, "requests": requests, "warm_up": 5}
-        return float(self._run(artefact, order, memory / _VCPU_AT)["wall"])
+    def limited(self, artefact: Artefact, memory: int) -> dict[str, float]:
+        """Return the seconds of init, and of a first and a warm answer at Lambda's share."""
+        order = {"pause_after_init": True, "requests": 20, "warm_up": 5}
+        told = self._run(artefact, order, memory / _VCPU_AT)
+        return {
+            "init": told["loaded"] - told["began"],
+            "first": told["answered"] - told["resumed"],
+            "warm": told["wall"],
+        }
 
     def instructions(self, artefact: Artefact, *, reference: bool = False) -> float:
         """Count the instructions of a warm request, by callgrind: those of ten, divided.
@@ -146,12 +115,17 @@ class Bench:
             )
         return (many - few) / 10
 
-    def import_times(self, artefact: Artefact) -> ImportTimes:
-        """Start a process that says what each import takes, and let it answer once."""
+    def import_times(self, artefact: Artefact) -> tuple[float, str, float]:
+        """Start a process that says what each import takes, and let it answer once.
+
+        Returns:
+            Seconds from its start until Python ran a first line, what ``-X importtime`` wrote from
+            then on, and seconds until the first answer.
+        """
         mark = "here the handler begins\n"
         told = self._run(artefact, {"mark": mark}, under=("env", "PYTHONPROFILEIMPORTTIME=1"))
         began, (_, said) = told["began"], told["stderr"].split(mark)
-        return ImportTimes(told["started"] - began, said, told["answered"] - began)
+        return told["started"] - began, said, told["answered"] - began
 
     def watched(self, artefact: Artefact, requests: int, stacks: Path) -> None:
         """Let py-spy write a thousand times a second where the process is, in its raw format."""
@@ -169,25 +143,20 @@ class Bench:
             raise MeasuringError(told)
         return int(found[1])
 
-    def emulated(self, artefact: Artefact, function: Function) -> float:
+    def emulated(self, artefact: Artefact) -> float:
         """Return the seconds to the first answer under Lambda's emulator, fresh from its start."""
         function = replace(
-            function,
+            functions(self.url)["login"],
             folder=artefact.code,
             layers=artefact.layers,
             environment=dict(self.settings),
         )
         application = Application({"it": function}, (), {}, (), (), ())
-        before = dict(os.environ)
-        os.environ |= aws_variables(self.url)
-        try:
-            with Emulator(application) as emulator:
-                began = time.perf_counter()
-                emulator.invoke("it", self.scene.events[artefact.event])
-                return time.perf_counter() - began
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
+        aws = aws_variables(self.url)
+        with mock.patch.dict(os.environ, aws), Emulator(application) as emulator:
+            began = time.perf_counter()
+            emulator.invoke("it", self.scene.events[artefact.event])
+            return time.perf_counter() - began
 
     def _calls(self) -> dict[str, int]:
         reply = urllib3.request("GET", f"{self.url}/-/calls", retries=False)

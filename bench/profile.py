@@ -116,9 +116,9 @@ def cold(bench: measuring.Bench, login: Artefact) -> dict[str, float]:
     """Return seconds by what they go into, medians, of a start until the first answer."""
     runs = []
     for _ in range(RUNS):
-        times = bench.import_times(login)
-        taken = {BEFORE: times.started, **imported(times.said)}
-        taken[READY] += times.first - sum(taken.values())
+        started, said, first = bench.import_times(login)
+        taken = {BEFORE: started, **imported(said)}
+        taken[READY] += first - sum(taken.values())
         runs.append(taken)
     return {what: median(run.get(what, 0) for run in runs) for what in runs[0]}
 
@@ -129,12 +129,12 @@ def warm(bench: measuring.Bench, login: Artefact) -> dict[str, float]:
         stacks = Path(folder) / "stacks"
         bench.watched(login, REQUESTS, stacks)
         shares = sampled(stacks.read_text("utf-8"))
-    cpu = median(bench.warm(login, REQUESTS // 10).cpu for _ in range(RUNS))
+    cpu = median(bench.warm(login, REQUESTS // 10)["cpu"] for _ in range(RUNS))
     return {what: share * cpu for what, share in shares.items()}
 
 
 def connected(python: str) -> dict[tuple[str, int], list[tuple[float, float]]]:
-    """Return the seconds of init and of the first answer with and without ``services.prepare``.
+    """Return the seconds of init and of the first answer with and without ``backend.prepare``.
 
     Over TLS; the first answer at the share of a processor that so many MB have.
     """
@@ -155,7 +155,7 @@ def connected(python: str) -> dict[tuple[str, int], list[tuple[float, float]]]:
             for _, (when, settings), size in product(range(RUNS), cases.items(), MEMORY):
                 bench = replace(functions.bench, settings=settings)
                 taken = bench.limited(functions.functions["login"], size)
-                found[when, size].append(taken)
+                found[when, size].append((taken["init"], taken["first"]))
     return found
 
 

@@ -5,13 +5,15 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, Final
 
 from Crypto.Cipher import AES
 
 from local.template import REGION
-from wechat_auth.secret_store import SecretStore
-from wechat_auth.sessions import Sessions
+from wechat_auth.backend import Backend
+from wechat_auth.settings import Settings
+from wechat_auth.storage import Aws, Table
 from wechat_auth.wechat import Code2Session
 from wechat_crypto import KeyRing
 
@@ -54,8 +56,8 @@ def encrypt(document: Mapping[str, object]) -> str:
 
 def scene(environment: Mapping[str, str]) -> Scene:
     """Make the requests and answers for a deployment with these settings."""
-    tables = {name: environment[f"{name}_TABLE"] for name in ("SESSIONS", "ACCESS_TOKENS")}
-    token, item = _session(tables["SESSIONS"])
+    sessions, access_tokens = environment["SESSIONS_TABLE"], environment["ACCESS_TOKENS_TABLE"]
+    token, item = _session(environment)
     bearer = {"authorization": f"Bearer {token}"}
     encrypted = {"encryptedData": encrypt(_PHONE), "iv": IV}
     events = {
@@ -71,9 +73,9 @@ def scene(environment: Mapping[str, str]) -> Scene:
         f"GetSecretValue:{environment['APP_SECRETS_ID']}": {
             "SecretString": json.dumps({APPID: _SECRET})
         },
-        f"GetItem:{tables['SESSIONS']}": {"Item": item},
-        f"Query:{tables['SESSIONS']}": {"Items": [item], "Count": 1, "ScannedCount": 1},
-        f"GetItem:{tables['ACCESS_TOKENS']}": {"Item": _access_token(tables["ACCESS_TOKENS"])},
+        f"GetItem:{sessions}": {"Item": item},
+        f"Query:{sessions}": {"Items": [item], "Count": 1, "ScannedCount": 1},
+        f"GetItem:{access_tokens}": {"Item": _access_token(access_tokens)},
         "/sns/jscode2session": {
             "openid": _OPENID,
             "session_key": SESSION_KEY,
@@ -114,25 +116,26 @@ def aws_variables(url: str) -> dict[str, str]:
     }
 
 
-class _Table:
-    """Takes the one item that is put into it."""
+class _Store(Aws):
+    """Holds the key ring, and gives a table that takes the one item that is put into it."""
 
-    def put_item(self, **request: Any) -> None:
-        self.item = request["Item"]
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken: dict[str, Any] = {}
+
+    def secret_text(self, _: str) -> str:
+        return KEY_RING
+
+    def table(self, name: str) -> Table:
+        client: Any = SimpleNamespace(put_item=lambda Item, **_: self.taken.update(Item))  # noqa: N803 - AWS's name
+        return Table(name, client, self.try_seconds)
 
 
-class _Secrets:
-    def get_secret_value(self, **_: object) -> dict[str, str]:
-        return {"SecretString": KEY_RING}
-
-
-def _session(table: str) -> tuple[str, dict[str, Any]]:
-    taken: Any = _Table()
-    held: Any = _Secrets()
-    store = SecretStore(lambda: held, key_ring_id="", app_secrets_id="")
-    sessions = Sessions(lambda: taken, table, store, life=_LIFE)
-    issued = sessions.issue(APPID, Code2Session(_OPENID, SESSION_KEY, _UNIONID))
-    return issued.token, _as_json(taken.item)
+def _session(environment: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    store = _Store()
+    backend = Backend(Settings.from_env(environment), aws=store)
+    issued = backend.sessions.issue(APPID, Code2Session(_OPENID, SESSION_KEY, _UNIONID))
+    return issued.token, _as_json(store.taken)
 
 
 def _access_token(table: str) -> dict[str, Any]:

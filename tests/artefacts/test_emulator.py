@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from local import emulator
-from local.emulator import LOGS, ROOT, Emulator
+from local.emulator import LOGS, ROOT, Emulator, find_mounting
 from local.runtime import FunctionError, FunctionTimeoutError
 from local.template import Application, read_template
 
@@ -104,7 +103,7 @@ def test_a_function_sees_its_own_settings_and_nothing_of_this_process(functions:
 
 
 def test_code_and_layers_are_where_lambda_puts_them(functions: Emulator) -> None:
-    if not emulator._unshare():
+    if not find_mounting():
         pytest.skip("this user may not mount: they are in copies elsewhere")
     assert probe(functions)["files"] == [
         "/var/task/app.py",
@@ -116,11 +115,10 @@ def test_code_and_layers_are_where_lambda_puts_them(functions: Emulator) -> None
             probe(functions, "write", path=path)
 
 
-def test_where_this_user_may_not_mount_they_are_in_copies(
-    application: Application, monkeypatch: pytest.MonkeyPatch
+def test_if_this_user_may_not_mount_code_and_layers_are_in_copies(
+    application: Application,
 ) -> None:
-    monkeypatch.setattr(emulator, "_unshare", list)
-    with Emulator(application) as functions:
+    with Emulator(application, mounting=[]) as functions:
         code, first, second = map(Path, probe(functions)["files"])
         assert {path.stat().st_mode & 0o222 for path in (code, first, second)} == {0}
         assert (code.parts[-3:], first.parts[-3:], second.parts[-3:]) == (
@@ -135,9 +133,18 @@ def test_one_environment_serves_call_after_call(functions: Emulator) -> None:
     assert second["calls"] == first["calls"] + 1
 
 
-def test_a_function_that_takes_too_long_is_ended_and_starts_anew(functions: Emulator) -> None:
-    with pytest.raises(FunctionTimeoutError, match=r"Task timed out after 1\.00 seconds"):
-        probe(functions, "sleep")
+@pytest.mark.parametrize(
+    ("do", "error", "said"),
+    [
+        ("sleep", FunctionTimeoutError, r"Task timed out after 1\.00 seconds"),
+        ("exit", FunctionError, r"Runtime\.ExitError"),
+    ],
+)
+def test_a_function_that_takes_too_long_or_ends_its_process_starts_again(
+    functions: Emulator, do: str, error: type[FunctionError], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        probe(functions, do)
     assert probe(functions)["calls"] == 1
 
 
@@ -151,12 +158,6 @@ def test_a_reply_of_six_megabytes_is_the_most(functions: Emulator) -> None:
 def test_an_exception_is_a_function_error(functions: Emulator) -> None:
     with pytest.raises(FunctionError, match="probe: ValueError: on purpose"):
         probe(functions, "raise")
-
-
-def test_a_function_that_ends_its_process_starts_anew(functions: Emulator) -> None:
-    with pytest.raises(FunctionError, match=r"Runtime\.ExitError"):
-        probe(functions, "exit")
-    assert probe(functions)["calls"] == 1
 
 
 def test_an_import_error_is_told_as_lambda_tells_it(functions: Emulator) -> None:

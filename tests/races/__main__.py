@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from local import dynamodb_local
 from local.dynamodb_local import DynamoDBLocalError
 from tests.races import scenarios
 from tests.races.crowd import Crowd, World
@@ -32,7 +33,11 @@ def main() -> int:
     began = time.monotonic()
     off = 0
     try:
-        with World.start() as world, Crowd.gather(world) as crowd:
+        with (
+            dynamodb_local.serve() as url,
+            World.start(url) as world,
+            Crowd.gather(world) as crowd,
+        ):
             crowd.on_progress = _progress
             workers, processes = sum(m.threads for m in crowd.members), len(crowd.members)
             print(f"{workers} workers in {processes} processes, DynamoDB Local, simulated WeChat")

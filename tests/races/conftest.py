@@ -1,20 +1,19 @@
 """The engine, the world and the crowd, once for all tests of this folder, and gone after it."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import pytest
 
-from tests.harness.engine import engine_or_skip
+from tests.harness.engine import engine
 from tests.races.crowd import Crowd, World
+
+__all__ = ["engine"]
 
 
 @pytest.fixture(scope="package")
-def world() -> Iterator[World]:
+def world(engine: str) -> Iterator[World]:
     """DynamoDB Local and a simulated WeChat."""
-    with ExitStack() as stack:
-        with engine_or_skip():
-            world = stack.enter_context(World.start())
+    with World.start(engine) as world:
         yield world
 
 

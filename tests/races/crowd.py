@@ -2,33 +2,38 @@
 
 import itertools
 import multiprocessing
-import os
-import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from multiprocessing import forkserver
-from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING, Any
-from unittest import mock
+from multiprocessing.connection import wait
+from typing import Any
 
-from local import dynamodb_local
+from local import embedded_aws
 from local.simulated_wechat import App, SimulatedWeChat, serve
-from tests.races import worker as workers
-from tests.races.worker import APP_SECRET, Act, Hire, Outcome, Place, Report, What, Worker
+from local.stack import TEMPLATE
+from local.template import read_template
+from tests.harness.environment import Process
+from tests.races.worker import (
+    APP_SECRET,
+    Act,
+    Engine,
+    Hire,
+    Outcome,
+    Place,
+    Report,
+    Sleep,
+    What,
+    Worker,
+    team,
+)
 from wechat_auth.settings import TokenMode
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.client import DynamoDBClient
+from wechat_auth.storage import Aws, Item, Table
 
 PROCESSES, THREADS = 40, 5
 _PATIENCE = 60.0  # seconds after which a process that does not report is an error
-_fork = multiprocessing.get_context("forkserver")
 _appids = itertools.count(1)
 
 Skew = Callable[[int], float]
@@ -45,53 +50,31 @@ def half_a_minute_each_way(number: int) -> float:
     return (number * 37) % 61 - 30.0
 
 
-def _start_fork_server() -> None:
-    """Start the process that all others are forked from, with everything imported already."""
-    _fork.set_forkserver_preload(["tests.races.worker"])
-    # It is not told sys.path before it imports, and goes on without what it does not find.
-    with mock.patch.dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)):
-        forkserver.ensure_running()
-
-
 class World:
     """DynamoDB Local with an AccessTokens table, a simulated WeChat, and a clock for all.
 
     Each case has a mini-program of its own, so that none meets what another left behind.
     """
 
-    def __init__(self, dynamodb_url: str, wechat_url: str, wechat: SimulatedWeChat) -> None:
-        self.place = Place(dynamodb_url, "AccessTokens", wechat_url)
+    def __init__(self, place: Place, wechat: SimulatedWeChat) -> None:
+        self.place = place
         self.wechat = wechat
-        self.dynamodb: DynamoDBClient = workers.connect(self.place)
-        self._moved: Any = _fork.Value("d", 0.0)
+        self.aws = Engine(place)
+        self.table: Table = self.aws.table(place.table)
+        self._moved: Any = multiprocessing.get_context("forkserver").Value("d", 0.0)
 
     @classmethod
     @contextmanager
-    def start(cls) -> "Iterator[World]":
-        """Run a world for the length of a with block.
-
-        Raises:
-            DynamoDBLocalError: The engine cannot be had.
-        """
-        with ExitStack() as stack:
-            _start_fork_server()
-            dynamodb_url = stack.enter_context(dynamodb_local.serve())
-            wechat = SimulatedWeChat([App("wx0000000000000000", APP_SECRET)])
-            server = stack.enter_context(serve(wechat))
-            world = cls(dynamodb_url, server.url, wechat)
-            stack.callback(world.dynamodb.close)
-            stack.enter_context(workers.workers_at_work())
-            world.dynamodb.create_table(
-                TableName=world.place.table,
-                BillingMode="PAY_PER_REQUEST",
-                AttributeDefinitions=[{"AttributeName": "appid", "AttributeType": "S"}],
-                KeySchema=[{"AttributeName": "appid", "KeyType": "HASH"}],
-            )
-            world.dynamodb.update_time_to_live(
-                TableName=world.place.table,
-                TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"},
-            )
+    def start(cls, dynamodb_url: str) -> "Iterator[World]":
+        """Run a world around an engine for the length of a with block."""
+        tables = read_template(TEMPLATE, {"WeChatAppIds": "wx0000000000000000"}).tables
+        table = next(table for table in tables if table.logical_id == "AccessTokens")
+        wechat = SimulatedWeChat([])
+        with serve(wechat) as server:
+            world = cls(Place(dynamodb_url, table.name, server.url), wechat)
+            embedded_aws.create_table(world.aws.dynamodb, table)
             yield world
+            world.aws.dynamodb.close()
 
     def new_app(self) -> str:
         """Add a mini-program that nobody has asked a token for, and return its appid."""
@@ -103,37 +86,27 @@ class World:
         self,
         *appids: str,
         mode: TokenMode = "stable",
-        skew: float = 0.0,
-        sleep: Callable[[float], None] | None = None,
+        sleep: Sleep | None = None,
+        aws: Aws | None = None,
     ) -> Worker:
-        """Return a worker in this process; where it would sleep everybody's clock moves."""
+        """Return a worker in this process; when it would sleep everybody's clock moves."""
         return Worker(
             self.place,
-            self.dynamodb,
+            aws or self.aws,
             appids,
             mode=mode,
-            clock=partial(self.now, skew),
+            clock=self.now,
             sleep=sleep or self.advance,
         )
 
-    def process(self, threads: int = 1) -> "Process":
-        """Start a process of workers; it is ready when this returns."""
-        process = Process(self.place, threads, self._moved)
-        process.ready()
-        return process
-
-    def processes(self, count: int, threads: int) -> "list[Process]":
-        """Start several, which takes less time than one after the other."""
-        started = [Process(self.place, threads, self._moved) for _ in range(count)]
-        for process in started:
-            process.ready()
-        return started
+    def teams(self, count: int = 1, threads: int = 1) -> "AbstractContextManager[list[Team]]":
+        """Run so many processes, each of so many workers, for the length of a with block."""
+        return Team.several(count, self.place, threads, self._moved)
 
     # The clock
 
-    def now(self, skew: float = 0.0) -> float:
-        """Return the time by a clock that is so many seconds ahead."""
-        return self.wechat.clock.now() + skew
+    def now(self) -> float:
+        return self.wechat.clock.now()
 
     def advance(self, seconds: float) -> None:
         """Move everybody's clock, WeChat's included."""
@@ -141,23 +114,16 @@ class World:
         self._moved.value = self.wechat.clock.offset
 
     def advance_to_morning(self) -> None:
-        """Move it to the next nine o'clock in Beijing, where WeChat's day is young."""
+        """Move it to the next nine o'clock in Beijing, when WeChat's day is young."""
         now = datetime.fromtimestamp(self.now(), UTC)
         morning = now.replace(hour=1, minute=0, second=0, microsecond=0)
         self.advance((morning + timedelta(days=morning <= now) - now).total_seconds())
 
     # What can be seen
 
-    def item(self, appid: str) -> dict[str, Any]:
-        """Return the app's item; empty if there is none."""
-        answer = self.dynamodb.get_item(
-            TableName=self.place.table, Key={"appid": {"S": appid}}, ConsistentRead=True
-        )
-        return dict(answer.get("Item") or {})
-
-    def number(self, appid: str, attribute: str) -> float:
-        """Return a number of the app's item."""
-        return float(self.item(appid)[attribute]["N"])
+    def row(self, appid: str) -> Item:
+        """Return the app's row; empty if there is none."""
+        return self.table.get({"appid": appid}) or {}
 
     def token_calls(self, appid: str) -> int:
         """Return how often WeChat was asked for a token of an app."""
@@ -173,61 +139,29 @@ class World:
             time.sleep(0.005)
 
 
-class Process:
+class Team(Process):
     """A process of workers, seen from outside."""
 
     def __init__(self, place: Place, threads: int, moved: Any) -> None:
+        super().__init__(team, place, threads, moved)
         self.threads = threads
-        self._orders, theirs = _fork.Pipe()
-        self._process = _fork.Process(
-            target=workers.serve, args=(theirs, place, threads, moved), daemon=True
-        )
-        self._process.start()
-        theirs.close()
-
-    @property
-    def connection(self) -> Connection:
-        return self._orders
-
-    def ready(self) -> None:
-        self._receive()
 
     def hire(self, appid: str, mode: TokenMode = "stable", skews: Sequence[float] = ()) -> None:
         """Let new workers take over, as many as there are threads."""
-        self._orders.send(Hire(appid, mode, tuple(skews) or (0.0,) * self.threads))
+        self.ask(Hire(appid, mode, tuple(skews) or (0.0,) * self.threads))
 
-    def start(self, what: What, *, at: float = 0.0, workers: int | None = None) -> None:
+    def start_to(self, what: What, *, at: float = 0.0, workers: int | None = None) -> None:
         """Tell it to act; `report` waits for what comes of it."""
-        self._orders.send(Act(what, at, self.threads if workers is None else workers))
+        self.tell(Act(what, at, self.threads if workers is None else workers))
 
     def report(self) -> Report:
-        report = self._receive()
+        report = self.hear()
         assert isinstance(report, Report)
         return report
 
-    def act(self, what: What, *, workers: int | None = None) -> tuple[Outcome, ...]:
-        self.start(what, workers=workers)
-        return self.report().outcomes
-
     def one(self, what: What) -> Outcome:
-        return self.act(what, workers=1)[0]
-
-    def signal(self, number: signal.Signals) -> None:
-        assert self._process.pid
-        os.kill(self._process.pid, number)
-
-    def close(self) -> None:
-        """End it, whatever it does."""
-        self._process.kill()
-        self._process.join()
-        self._process.close()
-        self._orders.close()
-
-    def _receive(self) -> object:
-        if not self._orders.poll(_PATIENCE):
-            raise TimeoutError("a process of workers hangs")
-        received: object = self._orders.recv()
-        return received
+        self.start_to(what, workers=1)
+        return self.report().outcomes[0]
 
 
 @dataclass(slots=True)
@@ -236,68 +170,56 @@ class Crowd:
 
     Attributes:
         world: Where they live.
+        members: The processes.
         on_progress: Called while they act, with how many have answered, and of how many.
         operations: What they asked of DynamoDB since `hire`.
     """
 
     world: World
-    members: list[Process]
+    members: list[Team]
     on_progress: Callable[[int, int], None] = lambda _done, _all: None
     operations: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     @contextmanager
-    def gather(
-        cls, world: World, processes: int = PROCESSES, threads: int = THREADS
-    ) -> "Iterator[Crowd]":
+    def gather(cls, world: World) -> "Iterator[Crowd]":
         """Start the processes, warm the engine up, and end them with the with block."""
-        members = world.processes(processes, threads)
-        try:
+        with world.teams(PROCESSES, THREADS) as members:
             crowd = cls(world, members)
             # The engine is a Java program: slow until it has done a thing a few hundred times.
             for _ in range(2):
                 crowd.hire(world.new_app())
                 crowd.all_at_once("get")
             yield crowd
-        finally:
-            for member in members:
-                member.close()
 
     def hire(self, appid: str, mode: TokenMode = "stable", skew: Skew = no_skew) -> None:
         """Let everybody be a new worker of this app."""
         self.operations.clear()
         numbers = itertools.count()
         for member in self.members:
-            skews = [skew(next(numbers)) for _ in range(member.threads)]
-            member.hire(appid, mode, skews)
+            member.hire(appid, mode, [skew(next(numbers)) for _ in range(member.threads)])
 
     def all_at_once(
         self,
         what: What,
-        workers: int | None = None,
+        workers: int = PROCESSES * THREADS,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> list[Outcome]:
         """Let everybody, or the first so many, act in the same moment, and do something else."""
-        members = self.members
-        if workers is not None:
-            members = members[: workers // members[0].threads]
+        members = self.members[: workers // THREADS]
         at = time.monotonic() + 0.2
         for member in members:
-            member.start(what, at=at)
+            member.start_to(what, at=at)
         meanwhile()
-        waiting = {member.connection: member for member in members}
-        reports: dict[int, Report] = {}
-        total = sum(member.threads for member in members)
-        done = 0
+        waiting: dict[object, Team] = {member.connection: member for member in members}
+        outcomes: dict[Team, tuple[Outcome, ...]] = {}
         while waiting:
-            ready = wait(list(waiting), timeout=_PATIENCE)
+            ready = wait([member.connection for member in waiting.values()], timeout=_PATIENCE)
             if not ready:
                 raise TimeoutError(f"{len(waiting)} processes of workers hang")
-            for connection in ready:
-                assert isinstance(connection, Connection)
-                member = waiting.pop(connection)
-                report = reports[id(member)] = member.report()
+            for member in map(waiting.pop, ready):
+                report = member.report()
+                outcomes[member] = report.outcomes
                 self.operations.update(report.operations)
-                done += len(report.outcomes)
-            self.on_progress(done, total)
-        return [outcome for member in members for outcome in reports[id(member)].outcomes]
+            self.on_progress(len(outcomes) * THREADS, workers)
+        return [outcome for member in members for outcome in outcomes[member]]

@@ -4,32 +4,17 @@ from pathlib import Path
 
 import pytest
 
+from docs.generate import tables
+from docs.generate.access_token import READ_UNITS, SIZES, Crush, Outage, Steady
 from tests.races import scenarios
-from tests.races.arithmetic import (
-    BEGIN,
-    CALLS_A_DAY,
-    DOCUMENTS,
-    END,
-    READ_UNITS,
-    SIZES,
-    Crush,
-    Outage,
-    Steady,
-    table,
-)
 from tests.races.crowd import Crowd
-from wechat_auth.access_token_item import MAX_WAIT
+from wechat_auth.tokens.access_tokens import MAX_WAIT
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", tables.ACCESS_TOKEN, ids=lambda path: path.name)
 def test_the_document_shows_what_is_computed(path: Path) -> None:
-    """If not: python -m tests.races.arithmetic, with the layers on PYTHONPATH."""
-    shown = path.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
-    assert shown.strip() == table(chinese=DOCUMENTS[path])
-
-
-def test_about_thirteen_token_calls_a_day() -> None:
-    assert CALLS_A_DAY == 13
+    text, chinese = path.read_text("utf-8"), path.name.endswith(".zh-CN.md")
+    assert tables.render_access_token(text, chinese=chinese) == text, "run: make docs"
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -1,4 +1,4 @@
-"""How the engine is fetched, checked, started and ended; and what is said where it cannot be."""
+"""How the engine is fetched, checked, started and ended; and what is said when it cannot be."""
 
 import shutil
 import socket
@@ -21,30 +21,16 @@ def only(monkeypatch: pytest.MonkeyPatch) -> "list[str]":
     return there
 
 
-def test_without_java_it_says_how_to_get_it(only: list[str]) -> None:
-    only.append("npm")
-    with (
-        pytest.raises(DynamoDBLocalError, match="needs Java: install"),
-        serve(),
-    ):
+@pytest.mark.parametrize(
+    ("there", "said"), [("npm", "needs Java: install"), ("java", "is fetched with npm")]
+)
+def test_without_a_program_it_says_in_one_line_how_to_get_it(
+    only: list[str], tmp_path: Path, there: str, said: str
+) -> None:
+    only.append(there)
+    with pytest.raises(DynamoDBLocalError, match=said) as caught, serve(folder=tmp_path / "engine"):
         pass
-
-
-def test_without_npm_it_says_how_to_get_it(only: list[str], tmp_path: Path) -> None:
-    only.append("java")
-    with (
-        pytest.raises(DynamoDBLocalError, match="is fetched with npm"),
-        serve(folder=tmp_path / "engine"),
-    ):
-        pass
-
-
-def test_what_is_missing_is_said_in_one_line(only: list[str], tmp_path: Path) -> None:
-    for programs in ([], ["java"]):
-        only[:] = programs
-        with pytest.raises(DynamoDBLocalError) as caught, serve(folder=tmp_path / "engine"):
-            pass
-        assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_another_package_than_the_reviewed_one_is_refused(
@@ -78,7 +64,7 @@ def test_an_engine_that_does_not_start_says_why(world: World, tmp_path: Path) ->
         pass
 
 
-def test_it_ends_with_the_block(world: World) -> None:
+def test_the_engine_ends_with_the_block(world: World) -> None:
     with serve() as url:
         address = urllib.parse.urlsplit(url)
         assert address.hostname
@@ -88,6 +74,6 @@ def test_it_ends_with_the_block(world: World) -> None:
         socket.create_connection((address.hostname, address.port))
 
 
-def test_it_is_never_stored() -> None:
+def test_the_engine_is_never_stored() -> None:
     ignored = (dynamodb_local.FOLDER.parent / ".gitignore").read_text().splitlines()
     assert f"{dynamodb_local.FOLDER.name}*/" in ignored

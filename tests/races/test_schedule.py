@@ -4,9 +4,9 @@ from collections import Counter
 
 import pytest
 
+from docs.generate.access_token import CALLS_A_DAY, READ_PRICE, SCHEDULE_READS_A_DAY, WRITE_PRICE
 from local.simulated_wechat import Fault
 from tests.harness.figures import Say
-from tests.races.arithmetic import CALLS_A_DAY, READ_PRICE, SCHEDULE_READS_A_DAY, WRITE_PRICE
 from tests.races.crowd import World
 from tests.races.scenarios import ENDPOINT
 from wechat_auth.errors import AuthError
@@ -25,7 +25,8 @@ def test_the_schedule_keeps_a_day_of_traffic_supplied(
     world: World, appid: str, mode: TokenMode, say: Say
 ) -> None:
     operations: Counter[str] = Counter()
-    world.dynamodb.meta.events.register(
+    events = world.aws.dynamodb.meta.events
+    events.register(
         "before-send.dynamodb",
         lambda event_name, **_: operations.update([event_name.rpartition(".")[2]]),
         unique_id="schedule",
@@ -40,7 +41,7 @@ def test_the_schedule_keeps_a_day_of_traffic_supplied(
             assert world.wechat.accepts(token)
             requests += 1
             world.advance(60 / WORKERS)
-    world.dynamodb.meta.events.unregister("before-send.dynamodb", unique_id="schedule")
+    events.unregister("before-send.dynamodb", unique_id="schedule")
     assert sum(worker.wechat.token_calls for worker in traffic) == 0
     assert world.token_calls(appid) == schedule.wechat.token_calls == CALLS_A_DAY == 13
     reads, writes = operations["GetItem"], operations["UpdateItem"]
@@ -54,7 +55,7 @@ def test_the_schedule_keeps_a_day_of_traffic_supplied(
     )
 
 
-def test_where_the_schedule_does_not_run_requests_renew_in_the_last_three_minutes(
+def test_when_the_schedule_does_not_run_requests_renew_in_the_last_three_minutes(
     world: World, appid: str
 ) -> None:
     traffic = [world.worker(appid, sleep=nobody_waits) for _ in range(WORKERS)]

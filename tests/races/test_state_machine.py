@@ -5,15 +5,17 @@ WeChat and before each sleep; hypothesis decides who goes next and what happens 
 every step the invariants hold, and in the end everybody recovers.
 """
 
+import json
 import random
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 from unittest import mock
 
 import pytest
+import time_machine
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -26,23 +28,22 @@ from hypothesis.stateful import (
 )
 
 from local.simulated_wechat import Fault
+from tests.harness.environment import Connections
 from tests.races.crowd import World
 from tests.races.scenarios import ENDPOINT
 from tests.races.stepped import Stepped
-from tests.races.worker import APP_SECRET, CountedWeChat, Worker, serving
-from wechat_auth import access_token, access_token_item
-from wechat_auth.access_token import FORCED_APART
-from wechat_auth.access_token_item import LEASE, MAX_WAIT, Item
+from tests.races.worker import APP_SECRET, CountedWeChat, Engine, Worker
 from wechat_auth.errors import TOKEN_REFUSED, AuthError, WeChatError
 from wechat_auth.settings import TokenMode
-from wechat_auth.with_access_token import with_access_token
+from wechat_auth.storage import Item, Table
+from wechat_auth.tokens.access_tokens import FORCED_APART, MAX_WAIT
+from wechat_auth.tokens.table import LEASE_SECONDS
 
 NOON = 4_102_459_200.0  # in Beijing, 2100-01-01: long after the engine's own clock, which runs TTL
 WORKERS = 3
 _MANY = 80  # steps that no request needs
 
 numbers = st.integers(0, WORKERS - 1)
-Arguments = dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -53,21 +54,33 @@ class Lease:
     over: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """The protocol as it is, unless a test breaks it.
+
+    Attributes:
+        read: Makes a row into what a worker sees.
+        write: Makes the condition and the values of an update into those that are sent.
+    """
+
+    read: Callable[[Item | None], Item | None] = lambda row: row
+    write: Callable[[str, Item], tuple[str, Item]] = lambda condition, values: (condition, values)
+
+
 class Environment:
     """One execution environment: a worker, what it is doing, and what that has done so far."""
 
-    def __init__(self, machine: "AccessTokenMachine", number: int) -> None:
-        self.number = number
+    def __init__(self, machine: "AccessTokenMachine") -> None:
         self.machine = machine
         self.doing: Stepped | None = None
         self.worker = Worker(
             machine.world.place,
-            cast("Any", _GatedDynamoDB(self)),
+            _GatedEngine(self),
             [machine.appid],
             mode=machine.mode,
-            clock=lambda: machine.now,
+            clock=machine.world.now,
             sleep=self._sleep,
-            wechat=_GatedWeChat(self),
+            connections=Connections(self._to_wechat),
         )
         self.used: list[str] = []
         self.began = 0.0
@@ -100,24 +113,39 @@ class Environment:
             self.step()
         raise AssertionError("a request hangs")
 
+    def gate(self, call: str) -> None:
+        if self.doing:
+            self.doing.gate(call)
+
+    def took_lease(self, before: Item, until: float) -> None:
+        """Check that a lease just taken was free, and that a renewal was called for."""
+        machine = self.machine
+        for lease in machine.leases:
+            assert lease.over or machine.now >= lease.until, "two renew at the same time"
+        self.lease = Lease(round(until, 3))
+        machine.leases.append(self.lease)
+        token = machine.stored(before)
+        left = before.get("token_expires_at", 0) - machine.now
+        if self.began >= machine.deleted_at:  # a request frozen for days may take it for its own
+            assert not token or left <= 300 or token in self.used, "a needless renewal"
+
     def _request(self) -> None:
         def call(token: str) -> None:
-            self.machine.check_handed_out(token)
+            assert not self.machine.world.wechat.has_expired(token), "a dead token was handed out"
             self.used.append(token)
             self.worker.wechat.check_encrypted_data(token, "AAAA")
 
-        with serving(self.worker.tokens):
-            try:
-                with_access_token(self.machine.appid, call)
-            except AuthError as error:
-                self.ended_in = error
+        try:
+            self.worker.tokens.using(self.machine.appid, call)
+        except AuthError as error:
+            self.ended_in = error
 
     def _check_request(self) -> None:
         error = self.ended_in
         refused = isinstance(error, WeChatError) and error.errcode in TOKEN_REFUSED
         assert len(self.used) <= 2, "a request is replayed once"
         assert len(set(self.used)) == len(self.used), "and with another token"
-        if self.machine.now - self.began < LEASE:
+        if self.machine.now - self.began < LEASE_SECONDS:
             calls = self.worker.wechat.token_calls - self.calls_before
             assert calls <= 2, "a request makes two token calls at most"
         assert self.slept <= 2 * MAX_WAIT, "nobody waits longer than its time"
@@ -126,76 +154,62 @@ class Environment:
             # Once with the table's token, once with one that was on its way when WeChat turned.
             assert self.refused_requests <= 2, "the third request recovers"
 
-    def took_lease(self, before: Arguments, until: float) -> None:
-        """Check that a lease just taken was free, and that a renewal was called for."""
-        machine = self.machine
-        for lease in machine.leases:
-            assert lease.over or machine.now >= lease.until, "two renew at the same time"
-        self.lease = Lease(until)
-        machine.leases.append(self.lease)
-        token = machine.stored(before)
-        left = float(before.get("token_expires_at", {"N": "0"})["N"]) - machine.now
-        if self.began >= machine.deleted_at:  # a request frozen for days may take it for its own
-            assert not token or left <= 300 or token in self.used, "a needless renewal"
+    def _sleep(self, seconds: float) -> None:
+        self.gate("sleep")
+        self.slept += seconds
+        self.machine.passes(seconds)
 
-    def note_token_call(self, *, force: bool) -> None:
-        machine, lease = self.machine, self.lease
-        assert lease, "nobody calls WeChat without a lease"
-        machine.token_calls += 1
-        if not force:
-            return
+    def _to_wechat(self, call: str, body: bytes | None, send: Callable[[], Any]) -> Any:
+        self.gate(call)
+        if call in ENDPOINT.values():
+            assert self.lease, "nobody calls WeChat without a lease"
+            self.machine.token_calls += 1
+            if json.loads(body or b"{}").get("force_refresh"):
+                self._forces(self.lease)
+        return send()
+
+    def _forces(self, lease: Lease) -> None:
+        machine = self.machine
         if machine.forced:
             last_at, last_lease = machine.forced[-1]
-            # Sooner only where who forced it last died or was frozen before it was written.
+            # Sooner only if who forced it last died or was frozen before it was written.
             apart = machine.now - last_at
             assert apart >= FORCED_APART or not last_lease.over, "forced too soon"
         machine.forced.append((machine.now, lease))
 
-    def _sleep(self, seconds: float) -> None:
-        self.gate("sleep")
-        self.slept += seconds
-        self.machine.now += seconds
 
-    def gate(self, call: str) -> None:
-        if self.doing:
-            self.doing.gate(call)
-
-
-class _GatedDynamoDB:
-    """The engine, behind a gate, and with an eye on the lease."""
+class _GatedEngine(Engine):
+    """The engine, behind a gate."""
 
     def __init__(self, environment: Environment) -> None:
+        super().__init__(environment.machine.world.place)
         self._environment = environment
-        self._machine = environment.machine
-        self.exceptions = environment.machine.world.dynamodb.exceptions
 
-    def get_item(self, **arguments: Any) -> Any:
-        self._environment.gate("get_item")
-        return self._machine.world.dynamodb.get_item(**arguments)
+    def table(self, name: str) -> Table:
+        return _GatedTable(name, self.try_seconds, self._environment)
 
-    def update_item(self, **arguments: Any) -> Any:
-        self._environment.gate("update_item")
-        before = self._machine.world.item(self._machine.appid)
-        answer = self._machine.world.dynamodb.update_item(**self._machine.broken(arguments))
-        values = arguments["ExpressionAttributeValues"]
-        if ":next" in values:
-            self._environment.took_lease(before, float(values[":until"]["N"]))
-        elif "REMOVE lease_owner" in arguments["UpdateExpression"] and self._environment.lease:
+
+class _GatedTable(Table):
+    """The table behind a gate, with an eye on the lease."""
+
+    def __init__(self, name: str, try_seconds: float, environment: Environment) -> None:
+        self._environment, self._machine = environment, environment.machine
+        super().__init__(name, self._machine.world.aws.dynamodb, try_seconds)
+
+    def get(self, key: Item, *, consistent: bool = True) -> Item | None:
+        self._environment.gate("get")
+        return self._machine.protocol.read(super().get(key, consistent=consistent))
+
+    def update_if(self, condition: str, key: Item, update: str, values: Item) -> bool:
+        self._environment.gate("update_if")
+        before = self._machine.row()
+        sent, sent_values = self._machine.protocol.write(condition, values)
+        done = super().update_if(sent, key, update, sent_values)
+        if done and "next" in values:
+            self._environment.took_lease(before, values["until"])
+        elif done and "REMOVE lease_owner" in update and self._environment.lease:
             self._environment.lease.over = True
-        return answer
-
-
-class _GatedWeChat(CountedWeChat):
-    def __init__(self, environment: Environment) -> None:
-        super().__init__([environment.machine.world.place.wechat_url])
-        self._environment = environment
-
-    def _send(self, call: str, *arguments: Any) -> dict[str, Any]:
-        self._environment.gate(call)
-        body = arguments[-1] or {}
-        if call in ENDPOINT.values():
-            self._environment.note_token_call(force=bool(body.get("force_refresh")))
-        return super()._send(call, *arguments)
+        return done
 
 
 class AccessTokenMachine(RuleBasedStateMachine):
@@ -203,10 +217,15 @@ class AccessTokenMachine(RuleBasedStateMachine):
 
     world: ClassVar[World]
     mode: ClassVar[TokenMode] = "stable"
+    protocol: ClassVar[Protocol] = Protocol()
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = NOON
+        self._stack = ExitStack()
+        jitter = mock.patch.object(random.SystemRandom, "random", _seeded)
+        self._stack.enter_context(jitter)
+        began = time_machine.travel(NOON - self.world.wechat.clock.offset, tick=False)
+        self._time = self._stack.enter_context(began)
         self.appid = self.world.new_app()
         self.leases: list[Lease] = []
         self.forced: list[tuple[float, Lease]] = []
@@ -214,21 +233,18 @@ class AccessTokenMachine(RuleBasedStateMachine):
         self.newest_stored = 0
         self.all_refused = False
         self.deleted_at = 0.0
-        self._patches = ExitStack()
-        wechat_clock = self.world.wechat.clock
-        self._patches.enter_context(mock.patch.object(wechat_clock, "now", self._time))
-        # Hypothesis seeds this one, so that the same decisions are the same run.
-        for module in (access_token, access_token_item):
-            self._patches.enter_context(mock.patch.object(module, "_random", random))
-        self.environments = [Environment(self, number) for number in range(WORKERS)]
+        self.environments = [Environment(self) for _ in range(WORKERS)]
         self.outsider = CountedWeChat([self.world.place.wechat_url])
 
-    def broken(self, arguments: Arguments) -> Arguments:
-        """Return an update as it is sent; what a test overrides to break the protocol."""
-        return arguments
+    @property
+    def now(self) -> float:
+        return self.world.now()
 
-    def _time(self) -> float:
-        return self.now
+    def passes(self, seconds: float) -> None:
+        self._time.shift(seconds)
+
+    def row(self) -> Item:
+        return self.world.row(self.appid)
 
     @initialize()
     def a_first_request(self) -> None:
@@ -257,35 +273,33 @@ class AccessTokenMachine(RuleBasedStateMachine):
         """It stands still for longer than a lease, wherever it has come to."""
         self.asks(number)
         self.goes_on(number, steps)
-        self.now += LEASE + 1
+        self.passes(LEASE_SECONDS + 1)
 
     @rule(number=numbers)
     def dies(self, number: int) -> None:
         environment = self.environments[number]
         if environment.doing:
             environment.doing.kill()
-        self.environments[number] = Environment(self, number)
+        self.environments[number] = Environment(self)
 
     # The world
 
     @rule(seconds=st.sampled_from([0.3, 2.0, 6.0, 31.0, 100.0]))
     def time_passes(self, seconds: float) -> None:
-        self.now += seconds
+        self.passes(seconds)
 
     @rule(seconds=st.sampled_from([6_910.0, 7_050.0, 7_201.0, 3 * 86_400.0]), ttl=st.booleans())
     def a_long_time_passes(self, seconds: float, ttl: bool) -> None:
         """DynamoDB may delete what has expired, or not have come to it yet."""
-        self.now += seconds
-        item = self.world.item(self.appid)
-        if ttl and item and float(item["expires_at"]["N"]) <= self.now:
-            self.world.dynamodb.delete_item(
-                TableName=self.world.place.table, Key={"appid": {"S": self.appid}}
-            )
+        self.passes(seconds)
+        row = self.row()
+        if ttl and row and row["expires_at"] <= self.now:
+            self.world.table.delete({"appid": self.appid})
             self.newest_stored, self.deleted_at = 0, self.now
 
     @precondition(lambda self: self.mode == "stable")
     @rule(force=st.booleans())
-    def somebody_else_gets_a_token(self, force: bool) -> None:
+    def another_server_gets_a_token(self, force: bool) -> None:
         if force:
             self.wechat_turned_on_a_token()
         try:
@@ -320,7 +334,7 @@ class AccessTokenMachine(RuleBasedStateMachine):
 
     @invariant()
     def a_newer_token_is_never_overwritten(self) -> None:
-        token = self.stored(self.world.item(self.appid))
+        token = self.stored(self.row())
         if token:
             number = int(token.partition("_")[0])
             assert number >= self.newest_stored, "an older token overwrote a newer one"
@@ -329,11 +343,6 @@ class AccessTokenMachine(RuleBasedStateMachine):
     @invariant()
     def a_renewal_makes_two_token_calls_at_most(self) -> None:
         assert self.token_calls <= 2 * len(self.leases)
-
-    def check_handed_out(self, token: str) -> None:
-        """Check, as a worker gets it, that a token is not past its life."""
-        known = self.world.wechat._world.tokens._tokens[token]
-        assert known.refused or known.expires_at > self.now, "a dead token was handed out"
 
     def wechat_turned_on_a_token(self) -> None:
         for environment in self.environments:
@@ -349,7 +358,7 @@ class AccessTokenMachine(RuleBasedStateMachine):
                 if environment.doing:
                     environment.doing.kill()
             self.world.wechat.faults.clear()
-            self._patches.close()
+            self._stack.close()
 
     def _everybody_recovers(self) -> None:
         self.world.wechat.faults.clear()
@@ -358,7 +367,7 @@ class AccessTokenMachine(RuleBasedStateMachine):
         self.all_refused = False
         for environment in self.environments:
             environment.finish()
-        self.now += 61  # the lease of who died, and the pause between two forced refreshes
+        self.passes(61)  # the lease of who died, and the pause between two forced refreshes
         for environment in self.environments:
             for _ in range(3):
                 environment.ask()
@@ -367,19 +376,22 @@ class AccessTokenMachine(RuleBasedStateMachine):
                     break
             assert environment.ended_in is None, "a worker does not recover"
 
-    def stored(self, item: dict[str, Any]) -> str:
-        if "sealed" not in item:
+    def stored(self, row: Item) -> str:
+        if "sealed" not in row:
             return ""
-        blob = item["sealed"]["B"]
         context = f"{self.world.place.table}|{self.appid}"
-        secrets = self.environments[0].worker.secrets
-        return secrets.unseal(blob, purpose="access_token", context=context).decode()
+        secrets = self.environments[0].worker.backend.secrets
+        return secrets.unseal(row["sealed"], purpose="access_token", context=context).decode()
+
+
+def _seeded(_: random.Random) -> float:
+    """Return what hypothesis seeds, so that the same decisions are the same run."""
+    return random.random()  # noqa: S311
 
 
 def run(world: World, examples: int, **attributes: Any) -> None:
-    machine = type("Machine", (AccessTokenMachine,), {"world": world, **attributes})
     run_state_machine_as_test(
-        machine,
+        _kind(world, **attributes),
         settings=settings(
             max_examples=examples,
             stateful_step_count=30,
@@ -397,27 +409,27 @@ def test_whatever_happens_in_whatever_order(world: World, mode: TokenMode, examp
     run(world, examples, mode=mode)
 
 
-def without_version(arguments: Arguments) -> Arguments:
-    """Take the lease though another renewal has begun since the item was read."""
-    return _replaced(arguments, "version = :version", "(version = :version OR version > :version)")
+def without_version(condition: str, values: Item) -> tuple[str, Item]:
+    """Take the lease though another renewal has begun since the row was read."""
+    later = "(version = :version OR version > :version)"
+    return condition.replace("version = :version", later), values
 
 
-def without_owner(arguments: Arguments) -> Arguments:
-    """Write the result though the lease is somebody else's by now."""
-    if ":next" in arguments["ExpressionAttributeValues"]:
-        return arguments
-    return _replaced(arguments, "lease_owner = :owner", "(lease_owner = :owner OR version > :zero)")
+def without_owner(condition: str, values: Item) -> tuple[str, Item]:
+    """Write the result though another worker has the lease by now."""
+    if "next" in values:
+        return condition, values
+    return "(lease_owner = :owner OR version > :zero)", values | {"zero": 0}
 
 
-def without_lease(arguments: Arguments) -> Arguments:
+def without_lease(condition: str, values: Item) -> tuple[str, Item]:
     """Give the lease no time, so that the next worker takes it at once."""
-    values = arguments["ExpressionAttributeValues"]
-    return arguments | {"ExpressionAttributeValues": values | {":until": {"N": "0"}}}
+    return condition, values | ({"until": 0} if "next" in values else {})
 
 
-def without_expiry(item: Item, _: float, rejected: str | None = None) -> bool:
+def without_expiry(row: Item | None) -> Item | None:
     """Use a token whatever the clock says."""
-    return item.token not in {"", rejected}
+    return row and row | {"token_expires_at": row.get("token_expires_at", 0) + 1e9}
 
 
 def one_reads_before_another_has_renewed(machine: AccessTokenMachine) -> None:
@@ -443,7 +455,7 @@ def one_asks_while_another_renews(machine: AccessTokenMachine) -> None:
     machine.goes_on(1, 2)
 
 
-def one_asks_when_the_token_is_dead_and_wechat_down(machine: AccessTokenMachine) -> None:
+def one_asks_when_the_token_has_expired_and_wechat_is_down(machine: AccessTokenMachine) -> None:
     machine.asks_and_is_answered(0)
     machine.wechat_fails_or_works("status", 3)
     machine.a_long_time_passes(7_201.0, ttl=False)
@@ -453,57 +465,58 @@ def one_asks_when_the_token_is_dead_and_wechat_down(machine: AccessTokenMachine)
 @pytest.mark.parametrize(
     ("steps", "broken", "complaint"),
     [
-        (one_reads_before_another_has_renewed, without_version, "a needless renewal"),
-        (one_writes_after_another_has_renewed, without_owner, "an older token overwrote a newer"),
-        (one_asks_while_another_renews, without_lease, "two renew at the same time"),
-        (one_asks_when_the_token_is_dead_and_wechat_down, None, "a dead token was handed out"),
+        (
+            one_reads_before_another_has_renewed,
+            Protocol(write=without_version),
+            "a needless renewal",
+        ),
+        (
+            one_writes_after_another_has_renewed,
+            Protocol(write=without_owner),
+            "an older token overwrote a newer",
+        ),
+        (
+            one_asks_while_another_renews,
+            Protocol(write=without_lease),
+            "two renew at the same time",
+        ),
+        (
+            one_asks_when_the_token_has_expired_and_wechat_is_down,
+            Protocol(read=without_expiry),
+            "a dead token was",
+        ),
     ],
 )
 def test_a_broken_protocol_is_found_out(
     world: World,
-    monkeypatch: pytest.MonkeyPatch,
     steps: Callable[[AccessTokenMachine], None],
-    broken: Callable[[Arguments], Arguments] | None,
+    broken: Protocol,
     complaint: str,
 ) -> None:
-    """Steps that the protocol as it is withstands, and that end badly where a part is missing."""
+    """Steps that the protocol as it is withstands, and that end badly when a part is missing."""
     with _machine(world) as machine:
         steps(machine)
-    if broken is None:
-        monkeypatch.setattr(Item, "usable", without_expiry)
     with (
         pytest.raises(AssertionError, match=complaint),
-        _machine(world, broken or (lambda arguments: arguments)) as machine,
+        _machine(world, protocol=broken) as machine,
     ):
         steps(machine)
 
 
 def test_hypothesis_finds_a_broken_protocol_by_itself(world: World) -> None:
     with pytest.raises(AssertionError, match="two renew at the same time"):
-        run(world, 200, broken=lambda _, arguments: without_lease(arguments))
+        run(world, 200, protocol=Protocol(write=without_lease))
+
+
+def _kind(world: World, **attributes: Any) -> type[AccessTokenMachine]:
+    return type("Machine", (AccessTokenMachine,), {"world": world, **attributes})
 
 
 @contextmanager
-def _machine(
-    world: World, broken: Callable[[Arguments], Arguments] | None = None
-) -> Iterator[AccessTokenMachine]:
-    attributes: dict[str, Any] = {"world": world}
-    if broken:
-        attributes["broken"] = lambda _, arguments: broken(arguments)
-    machine: AccessTokenMachine = type("Machine", (AccessTokenMachine,), attributes)()
+def _machine(world: World, **attributes: Any) -> Iterator[AccessTokenMachine]:
+    machine = _kind(world, **attributes)()
     try:
         machine.a_first_request()
         yield machine
     finally:
         machine.teardown()
-
-
-def _replaced(arguments: Arguments, old: str, new: str) -> Arguments:
-    condition = arguments["ConditionExpression"].replace(old, new)
-    values = arguments["ExpressionAttributeValues"]
-    if ":zero" in condition:
-        values = values | {":zero": {"N": "0"}}
-    return arguments | {
-        "ConditionExpression": condition,
-        "ExpressionAttributeValues": values,
-    }

@@ -5,7 +5,6 @@ travels as the dataclasses below, since most workers live in processes of their 
 """
 
 import json
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -13,28 +12,23 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
-from unittest import mock
+from typing import Literal, Protocol
 
+import urllib3
 from botocore.session import get_session
 
-from wechat_auth import aws, services
-from wechat_auth.access_token import AccessTokens
+from local.template import REGION
+from wechat_auth.backend import Backend
 from wechat_auth.errors import TOKEN_REFUSED, AuthError, WeChatError
-from wechat_auth.secret_store import SecretStore
-from wechat_auth.settings import TokenMode
+from wechat_auth.settings import Settings, TokenMode
+from wechat_auth.storage import Aws
 from wechat_auth.wechat import AccessToken, WeChat
-from wechat_auth.with_access_token import with_access_token
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.client import DynamoDBClient
-    from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
 APP_SECRET = "0123456789abcdef0123456789abcdef"
 _KEY_RING = json.dumps({"current": "k1", "k1": "k1" * 32})
 
 Clock = Callable[[], float]
+Sleep = Callable[[float], None]
 What = Literal["get", "request"]
 
 
@@ -45,6 +39,54 @@ class Place:
     dynamodb_url: str
     table: str
     wechat_url: str
+
+    def settings(self, appids: Sequence[str], mode: TokenMode) -> Settings:
+        names = ("SESSIONS_TABLE", "ACCESS_TOKENS_TABLE", "PHONE_EXCHANGES_TABLE")
+        return Settings.from_env(
+            {
+                "WECHAT_APPIDS": ",".join(appids),
+                "WECHAT_BASE_URLS": self.wechat_url,
+                "ACCESS_TOKEN_MODE": mode,
+                "KEY_RING_ID": "KeyRing",
+                "APP_SECRETS_ID": ",".join(appids),
+                **dict.fromkeys(names, self.table),
+            }
+        )
+
+
+class Engine(Aws):
+    """DynamoDB at a place, and Secrets Manager, which is not what races here."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(
+            partial(
+                _session.create_client,
+                region_name=REGION,
+                endpoint_url=place.dynamodb_url,
+                aws_access_key_id="local",
+                aws_secret_access_key="local",
+            )
+        )
+
+    def secret_text(self, secret_id: str) -> str:
+        """Return the key ring, or the AppSecrets of the apps that the id lists."""
+        if secret_id == "KeyRing":
+            return _KEY_RING
+        return json.dumps(dict.fromkeys(secret_id.split(","), APP_SECRET))
+
+
+class CountedWeChat(WeChat):
+    """Counts the calls for a token."""
+
+    token_calls = 0
+
+    def stable_access_token(self, appid: str, secret: str, *, force: bool = False) -> AccessToken:
+        self.token_calls += 1
+        return super().stable_access_token(appid, secret, force=force)
+
+    def classic_access_token(self, appid: str, secret: str) -> AccessToken:
+        self.token_calls += 1
+        return super().classic_access_token(appid, secret)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,46 +119,46 @@ class Outcome:
 
 
 class Worker:
-    """One worker of some apps, as cold as a new environment."""
+    """One worker of some apps, as cold as a new environment.
+
+    Args:
+        place: Where it finds everything.
+        aws: The engine there; workers may share it.
+        appids: The apps.
+        mode: The kind of token.
+        clock: Gives the time in seconds.
+        sleep: Waits for seconds.
+        connections: Its connections to WeChat.
+    """
 
     def __init__(
         self,
         place: Place,
-        dynamodb: "DynamoDBClient",
+        aws: Aws,
         appids: Sequence[str],
         *,
         mode: TokenMode = "stable",
         clock: Clock = time.time,
-        sleep: Callable[[float], None] = time.sleep,
-        wechat: "CountedWeChat | None" = None,
+        sleep: Sleep = time.sleep,
+        connections: urllib3.PoolManager | None = None,
     ) -> None:
         self.appid = appids[0]
-        self.dynamodb = dynamodb
+        self.aws = aws
+        self.wechat = CountedWeChat([place.wechat_url], connections)
         self._really_sleep, self._slept = sleep, 0.0
-        self.wechat = wechat or CountedWeChat([place.wechat_url])
-        texts = {"ring": _KEY_RING, "apps": json.dumps(dict.fromkeys(appids, APP_SECRET))}
-        self.secrets = SecretStore(
-            lambda: cast("SecretsManagerClient", _Secrets(texts)),
-            key_ring_id="ring",
-            app_secrets_id="apps",
-            clock=clock,
-        )
-        self.tokens = AccessTokens(
-            lambda: self.dynamodb,
-            place.table,
-            self.secrets,
-            self.wechat,
-            mode=mode,
+        self.backend = Backend(
+            place.settings(appids, mode),
+            aws=aws,
+            wechat=self.wechat,
             clock=clock,
             sleep=self._sleep,
         )
+        self.tokens = self.backend.access_tokens
 
-    def get(self, *, appid: str | None = None, rejected: str | None = None) -> Outcome:
+    def get(self, *, appid: str | None = None) -> Outcome:
         """Ask for a token and use it at once."""
         used: list[str] = []
-        outcome = self._outcome(
-            lambda: used.append(self.tokens.get(appid or self.appid, rejected=rejected))
-        )
+        outcome = self._outcome(lambda: used.append(self.tokens.get(appid or self.appid)))
         if not used:
             return outcome
         return replace(outcome, token=used[0], accepted=self._accepted(used[0]), tries=1)
@@ -129,20 +171,18 @@ class Worker:
             used.append(token)
             return self.wechat.check_encrypted_data(token, "AAAA")
 
-        with serving(self.tokens):
-            outcome = self._outcome(lambda: with_access_token(appid or self.appid, call))
+        outcome = self._outcome(lambda: self.tokens.using(appid or self.appid, call))
         token = "" if outcome.error else used[-1]
         return replace(outcome, token=token, accepted=not outcome.error, tries=len(used))
 
     def _outcome(self, work: Callable[[], object]) -> Outcome:
         """Do something and tell what it cost, and the error that it ended in."""
         asked_before, self._slept, began = self.wechat.token_calls, 0.0, time.perf_counter()
+        ended_in: AuthError | None = None
         try:
             work()
         except AuthError as error:
-            ended_in: AuthError | None = error
-        else:
-            ended_in = None
+            ended_in = error
         outcome = Outcome(
             waited=time.perf_counter() - began,
             slept=self._slept,
@@ -170,36 +210,6 @@ class Worker:
                 return False
             raise
         return True
-
-
-def connect(place: Place) -> "DynamoDBClient":
-    """Return a client of the engine, set up as the functions' own."""
-    client = _session.create_client(
-        "dynamodb",
-        region_name="us-east-1",
-        endpoint_url=place.dynamodb_url,
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
-        config=aws._CONFIG,
-    )
-    return cast("DynamoDBClient", client)
-
-
-@contextmanager
-def workers_at_work() -> Iterator[None]:
-    """Let `with_access_token` find the tokens of the worker whose thread it runs in."""
-    with mock.patch.object(services, "access_tokens", _tokens_of_this_thread):
-        yield
-
-
-@contextmanager
-def serving(tokens: AccessTokens) -> Iterator[None]:
-    """Serve a request in this thread with these tokens."""
-    _serving.tokens = tokens
-    try:
-        yield
-    finally:
-        del _serving.tokens
 
 
 # What a process of workers is told, and what it answers
@@ -243,45 +253,29 @@ class Moved(Protocol):
     value: float
 
 
-def serve(orders: Connection, place: Place, threads: int, moved: Moved) -> None:
-    """Be a process of workers until told None, or until nobody is left to tell."""
-    client = connect(place)
+@contextmanager
+def team(place: Place, threads: int, moved: Moved) -> Iterator[Callable[[Hire | Act], object]]:
+    """Be a process of workers."""
+    aws = Engine(place)
     operations: Counter[str] = Counter()
-    client.meta.events.register(
+    aws.dynamodb.meta.events.register(
         "before-call.dynamodb", lambda model, **_: operations.update([model.name])
     )
     workers: list[Worker] = []
-    with workers_at_work(), ThreadPoolExecutor(threads) as pool:
-        orders.send(None)  # ready
-        while True:
-            try:
-                order = orders.recv()
-            except EOFError:
-                return
-            match order:
-                case Hire():
-                    workers = [
-                        Worker(
-                            place,
-                            client,
-                            [order.appid],
-                            mode=order.mode,
-                            clock=partial(_time, moved, skew),
-                        )
-                        for skew in order.skews
-                    ]
-                case Act():
-                    operations.clear()
-                    act = partial(_act, order)
-                    outcomes = tuple(pool.map(act, workers[: order.workers]))
-                    orders.send(Report(outcomes, operations.copy()))
-                case _:
-                    return
+    with ThreadPoolExecutor(threads) as pool:
 
+        def answer(order: Hire | Act) -> object:
+            if isinstance(order, Act):
+                operations.clear()
+                outcomes = tuple(pool.map(partial(_act, order), workers[: order.workers]))
+                return Report(outcomes, operations.copy())
+            clocks = [partial(_time, moved, skew) for skew in order.skews]
+            workers[:] = [
+                Worker(place, aws, [order.appid], mode=order.mode, clock=clock) for clock in clocks
+            ]
+            return None
 
-def _tokens_of_this_thread() -> AccessTokens:
-    tokens: AccessTokens = _serving.tokens
-    return tokens
+        yield answer
 
 
 def _act(order: Act, worker: Worker) -> Outcome:
@@ -293,32 +287,6 @@ def _time(moved: Moved, skew: float) -> float:
     return time.time() + moved.value + skew
 
 
-class CountedWeChat(WeChat):
-    """Counts the calls for a token."""
-
-    token_calls = 0
-
-    def stable_access_token(self, appid: str, secret: str, *, force: bool = False) -> AccessToken:
-        self.token_calls += 1
-        return super().stable_access_token(appid, secret, force=force)
-
-    def classic_access_token(self, appid: str, secret: str) -> AccessToken:
-        self.token_calls += 1
-        return super().classic_access_token(appid, secret)
-
-
-class _Secrets:
-    """Secrets Manager, which is not what races here."""
-
-    def __init__(self, texts: dict[str, str]) -> None:
-        self._texts = texts
-
-    def get_secret_value(self, *, SecretId: str) -> dict[str, Any]:  # noqa: N803 - AWS's name
-        return {"SecretString": self._texts[SecretId]}
-
-
-_serving = threading.local()
-
 # Made once, before the processes are forked from this one: a client's model is slow to load.
 _session = get_session()
-connect(Place("http://127.0.0.1:1", "", "")).close()
+Engine(Place("http://127.0.0.1:1", "-", "-")).dynamodb.close()
