@@ -1,6 +1,5 @@
-"""The journey of a user through the API, a step a test."""
+"""What takes the whole stack: headers, languages, apps side by side, the schedule."""
 
-import json
 import time
 
 import pytest
@@ -22,60 +21,7 @@ def test_login(api: Api, phone: Phone) -> None:
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_login_that_names_its_app(api: Api, phone: Phone) -> None:
-    assert api.login(phone.login(), appid=phone.appid).status == 200
-
-
-def test_a_login_code_works_once(api: Api, phone: Phone) -> None:
-    code = phone.login()
-    assert api.login(code).status == 200
-    answer = api.login(code)
-    assert answer.problem == (422, "login_code_rejected", "login_again")
-    assert answer.json["rid"]
-
-
-def test_a_login_code_lives_five_minutes(
-    api: Api, phone: Phone, clock: time_machine.Traveller
-) -> None:
-    early, late = phone.login(), phone.login()
-    clock.shift(295)
-    assert api.login(early).status == 200
-    clock.shift(10)
-    assert api.login(late).problem == (422, "login_code_rejected", "login_again")
-
-
-def test_phone_number_with_a_session(api: Api, phone: Phone) -> None:
-    token = api.logged_in(phone)
-    answer = api.phone(phone.tap_phone_number().code, token=token)
-    assert (answer.status, answer.json) == (200, NUMBER)
-
-
-def test_the_same_phone_code_again_gives_the_same_answer_and_wechat_is_asked_once(
-    api: Api, phone: Phone, asked: Asked
-) -> None:
-    token, code = api.logged_in(phone), phone.tap_phone_number().code
-    assert [api.phone(code, token=token).json for _ in range(3)] == [NUMBER] * 3
-    assert asked("getPhoneNumber") == 1
-
-
-def test_phone_number_without_logging_in_first(api: Api, phone: Phone) -> None:
-    assert api.phone(phone.tap_phone_number().code).json == NUMBER
-
-
-def test_legacy_decrypt(api: Api, phone: Phone) -> None:
-    token = api.logged_in(phone)
-    answer = api.decrypt(token=token, **legacy(phone.tap_phone_number()))
-    assert (answer.status, answer.json) == (200, {"data": NUMBER})
-
-
-def test_data_encrypted_just_before_a_wx_login_still_decrypts(api: Api, phone: Phone) -> None:
-    api.logged_in(phone)
-    tap = phone.tap_phone_number()
-    token = api.logged_in(phone)  # inside the tap's callback, where it does not belong
-    assert api.decrypt(token=token, **legacy(tap)).json == {"data": NUMBER}
-
-
-def test_so_it_does_where_wechat_replaces_the_key_only_at_the_exchange(
+def test_data_from_before_a_login_decrypts_where_wechat_replaces_the_key_only_at_the_exchange(
     api: Api, phone: Phone, wechat: SimulatedWeChat
 ) -> None:
     wechat.settings.login_replaces_session_key = False
@@ -85,34 +31,6 @@ def test_so_it_does_where_wechat_replaces_the_key_only_at_the_exchange(
     assert api.decrypt(token=token, **legacy(tap)).json == {"data": NUMBER}
 
 
-def test_one_shot_decrypt_with_a_login_code(api: Api, phone: Phone) -> None:
-    code = phone.login()
-    answer = api.decrypt(code=code, **legacy(phone.tap_phone_number()))
-    assert answer.status == 200
-    assert answer.json["data"] == NUMBER
-    token = answer.json["session"]["token"]
-    assert api.session(token).json == {"expiresAt": answer.json["session"]["expiresAt"]}
-
-
-def test_decrypt_of_user_info_with_its_signature(api: Api, phone: Phone) -> None:
-    token, info = api.logged_in(phone), phone.user_info()
-    answer = api.decrypt(
-        token=token,
-        encryptedData=info.encrypted_data,
-        iv=info.iv,
-        rawData=info.raw_data,
-        signature=info.signature,
-    )
-    assert answer.json == {"data": json.loads(info.raw_data) | {"unionId": phone.unionid}}
-
-
-def test_a_cloud_id_exchanged_instead(api: Api, phone: Phone, asked: Asked) -> None:
-    token = api.logged_in(phone)
-    answer = api.decrypt(token=token, cloudID=phone.tap_phone_number().cloud_id)
-    assert (answer.status, answer.json) == (200, {"data": NUMBER})
-    assert asked("getOpenData") == 1
-
-
 def test_session_check(api: Api, phone: Phone, asked: Asked) -> None:
     login = api.login(phone.login()).json
     answer = api.session(login["token"])
@@ -120,32 +38,10 @@ def test_session_check(api: Api, phone: Phone, asked: Asked) -> None:
     assert asked("checkSessionKey") == 0
 
 
-def test_session_check_against_wechat(api: Api, phone: Phone, asked: Asked) -> None:
-    token = api.logged_in(phone)
-    assert api.session(token, "?verify=true").json["sessionKeyValid"] is True
-    phone.login()
-    assert api.session(token, "?verify=true").json["sessionKeyValid"] is False
-    assert asked("checkSessionKey") == 2
-
-
-def test_a_login_code_sent_as_a_phone_code_is_told_so(api: Api, phone: Phone) -> None:
-    answer = api.phone(phone.login())
-    assert answer.problem == (422, "phone_code_rejected", "authorize_again")
-    assert answer.json["detail"].startswith("This has the form of a wx.login code")
-
-
 def test_a_phone_code_sent_as_a_login_code_is_told_so(api: Api, phone: Phone) -> None:
     answer = api.login(phone.tap_phone_number().code)
     assert answer.problem == (422, "login_code_rejected", "login_again")
     assert answer.json["detail"].startswith("This has the form of a phone code")
-
-
-def test_a_phone_code_spent_elsewhere(api: Api, phone: Phone, deployment: Deployment) -> None:
-    code = phone.tap_phone_number().code
-    deployment.backend.wechat.phone_number(deployment.backend.access_tokens.get(phone.appid), code)
-    answer = api.phone(code)
-    assert answer.problem == (422, "phone_code_rejected", "authorize_again")
-    assert answer.json["rid"]
 
 
 def test_logout_then_401(api: Api, phone: Phone) -> None:
@@ -160,13 +56,6 @@ def test_logout_then_401(api: Api, phone: Phone) -> None:
         assert answer.problem == (401, "session_invalid", "login_again")
         assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert api.session(other_device).status == 200
-
-
-def test_logout_everywhere(api: Api, phone: Phone, asked: Asked) -> None:
-    tokens = [api.logged_in(phone) for _ in range(3)]
-    assert api.logout(tokens[0], "?all=true").status == 204
-    assert [api.session(token).status for token in tokens] == [401] * 3
-    assert asked("resetUserSessionKey") == 1
 
 
 def test_two_mini_programs_in_one_deployment(

@@ -42,15 +42,6 @@ class TestDecrypt:
         answer = api.decrypt(token=token, encryptedData=encrypted_data, iv=iv)
         assert answer.json == {"data": steps}
 
-    def test_a_blank_where_a_plus_was_is_repaired(self, api: Api, phone: Phone) -> None:
-        token = api.logged_in(phone)
-        tap = phone.tap_phone_number()
-        while "+" not in tap.encrypted_data:
-            tap = phone.tap_phone_number()
-        damaged = tap.encrypted_data.replace("+", " ")
-        answer = api.decrypt(token=token, encryptedData=damaged, iv=tap.iv.replace("+", " "))
-        assert answer.json == {"data": NUMBER}
-
     def test_data_from_just_before_a_new_login_still_decrypts(
         self, api: Api, phone: Phone, clock: time_machine.Traveller
     ) -> None:
@@ -62,16 +53,6 @@ class TestDecrypt:
             token = api.logged_in(phone)
         answers = [api.decrypt(token=token, **legacy(tap)) for tap in taps]
         assert [answer.json for answer in answers] == [{"data": NUMBER}] * 3
-
-    def test_data_of_the_fourth_login_back_does_not(
-        self, api: Api, phone: Phone, clock: time_machine.Traveller
-    ) -> None:
-        api.logged_in(phone)
-        tap = phone.tap_phone_number()
-        for _ in range(4):
-            clock.shift(5)
-            token = api.logged_in(phone)
-        assert api.decrypt(token=token, **legacy(tap)).problem == UNDECRYPTABLE
 
     def test_with_a_login_code_it_logs_in_first_and_answers_the_session_too(
         self, api: Api, phone: Phone
@@ -209,14 +190,6 @@ class TestFailures:
             code = phone.login()
             assert api.decrypt(code=code, **make(phone)).problem == UNDECRYPTABLE
 
-    def test_another_users_data_does_not_decrypt(
-        self, api: Api, phone: Phone, wechat: SimulatedWeChat
-    ) -> None:
-        other = wechat.phone(number="13580006666")
-        api.logged_in(other)
-        answer = api.decrypt(token=api.logged_in(phone), **legacy(other.tap_phone_number()))
-        assert answer.problem == UNDECRYPTABLE
-
 
 class TestCheckEncryptedData:
     def test_where_wechat_cannot_say_nothing_is_believed_and_nothing_is_counted(
@@ -229,14 +202,6 @@ class TestCheckEncryptedData:
         assert len(deployment.items("Sessions")) == 1
         assert api.decrypt(token=token, **legacy(tap)).json == {"data": NUMBER}
 
-    def test_after_three_days_wechat_knows_a_ciphertext_no_more(
-        self, api: Api, phone: Phone, clock: time_machine.Traveller, deployment: Deployment
-    ) -> None:
-        deployment.configure(OPEN_DATA_MAX_AGE="86400")
-        token, tap = api.logged_in(phone), phone.tap_phone_number(watermark_age=-3 * 86_400)
-        clock.shift(3 * 86_400 + 1)
-        assert api.decrypt(token=token, **legacy(tap)).problem == UNDECRYPTABLE
-
     def test_may_be_switched_off(
         self, api: Api, phone: Phone, deployment: Deployment, asked: Asked
     ) -> None:
@@ -245,15 +210,6 @@ class TestCheckEncryptedData:
         assert api.decrypt(token=token, **number_with()(phone)).json == {"data": NUMBER}
         assert api.decrypt(token=token, **with_wrong_padding(phone)).problem == UNDECRYPTABLE
         assert asked("checkEncryptedData") == 0
-
-    def test_a_refused_token_is_replaced(
-        self, api: Api, phone: Phone, wechat: SimulatedWeChat
-    ) -> None:
-        token = api.logged_in(phone)
-        api.decrypt(token=token, **legacy(phone.tap_phone_number()))
-        wechat.revoke_access_token(phone.appid)
-        answer = api.decrypt(token=token, **legacy(phone.tap_phone_number()))
-        assert answer.json == {"data": NUMBER}
 
 
 class TestSignature:
@@ -280,14 +236,6 @@ class TestSignature:
         )
         assert good.status == 200
         assert mixed.problem == UNDECRYPTABLE
-
-    def test_other_raw_data_than_was_signed_is_refused(self, api: Api, phone: Phone) -> None:
-        token, info = api.logged_in(phone), phone.user_info()
-        raw_data = info.raw_data.replace("Band", "Bund")
-        answer = api.decrypt(
-            token=token, **old_style(info), rawData=raw_data, signature=info.signature
-        )
-        assert answer.problem == UNDECRYPTABLE
 
 
 class TestCloudID:
