@@ -33,16 +33,10 @@ def everything_pressed(window: Window) -> None:
 def secrets_of(window: Window, deployment: Deployment) -> Secrets:
     """Everything that passed, or is stored, and should be nobody else's."""
     secrets = Secrets()
-    for app in deployment.wechat.apps:
-        secrets.note("AppSecret", app.secret)
+    secrets.note_wechat(deployment.wechat)
     secrets.note("key", deployment.secret("KeyRing")["k1"])
     for person in deployment.wechat.people:
-        secrets.note("openid", person.openid)
-        if person.session_key:
-            secrets.note("session_key", person.session_key)
-    for token in deployment.wechat.access_tokens:
-        secrets.note("access_token", token)
-    secrets.note("phone number", "13800138000")
+        secrets.note_person(person)
     for path, body in window.bodies:
         if path in _THE_PHONES_OWN and body.startswith("{"):
             answer = json.loads(body)

@@ -45,19 +45,15 @@ class Walk:
         self.deployment = deployment
         self.secrets = secrets
         self.clock = clock
-        for app in deployment.wechat.apps:
-            secrets.note("AppSecret", app.secret)
+        secrets.note_wechat(deployment.wechat)
         for name, key in deployment.secret("KeyRing").items():
             if name != "current":
                 secrets.note("key", key)
 
     def person(self, number: str = NUMBER) -> Phone:
         phone = self.deployment.wechat.phone(number=number, nick_name=NICK_NAME)
-        self.secrets.note("openid", phone.openid)
-        self.secrets.note("unionid", phone.unionid)
-        self.secrets.note("phone number", number)
         self.secrets.note("nick name", NICK_NAME)
-        return phone
+        return self.secrets.note_person(phone)
 
     def code(self, phone: Phone) -> str:
         code = self.secrets.note("login code", phone.login())
@@ -66,26 +62,17 @@ class Walk:
 
     def tap(self, phone: Phone) -> PhoneTap:
         tap = phone.tap_phone_number()
-        self.secrets.note("phone code", tap.code)
-        self.secrets.note("encryptedData", tap.encrypted_data)
-        self.secrets.note("iv", tap.iv)
-        self.secrets.note("cloudID", tap.cloud_id)
+        self.secrets.note_data(tap)
         return tap
 
     def info(self, phone: Phone) -> UserInfo:
         info = phone.user_info()
-        self.secrets.note("encryptedData", info.encrypted_data)
-        self.secrets.note("iv", info.iv)
-        self.secrets.note("cloudID", info.cloud_id)
-        self.secrets.note("signature", info.signature)
+        self.secrets.note_data(info)
         return info
 
     def token(self, phone: Phone) -> str:
         answer = self.api.login(self.code(phone))
-        token = self.secrets.note("session token", answer.json["token"])
-        raw = base64.urlsafe_b64decode(token + "==")
-        self.secrets.note("secret of a session token", raw[20:].hex())
-        return token
+        return self.secrets.note_session(answer.json["token"])
 
     def everything_that_works(self) -> None:
         phone = self.person()
@@ -109,7 +96,7 @@ class Walk:
         self.deployment.stack.invoke("refresh_access_token", {})
         self.api.logout(token)
         self.api.logout(self.token(phone), "?all=true")
-        self.note_access_tokens()
+        self.secrets.note_wechat(self.deployment.wechat)
 
     def everything_that_wechat_refuses(self) -> None:
         phone, other = self.person(), self.person(FOREIGN)
@@ -203,11 +190,7 @@ class Walk:
         self.deployment.heal()
         self.deployment.wechat.faults.clear()
         self.clock.shift(31)
-        self.note_access_tokens()
-
-    def note_access_tokens(self) -> None:
-        for token in self.deployment.wechat.access_tokens:
-            self.secrets.note("access_token", token)
+        self.secrets.note_wechat(self.deployment.wechat)
 
 
 def test_nothing_written_holds_a_secret_or_personal_data(

@@ -15,9 +15,12 @@ from urllib.parse import quote
 
 import pytest
 
+from local.simulated_wechat import Phone, PhoneTap, SimulatedWeChat, UserInfo
+from local.simulated_wechat.people import Person
 from wechat_auth import invocation
 
 T = TypeVar("T")
+P = TypeVar("P", Phone, Person)
 
 ALLOWED: dict[tuple[str, str, int], frozenset[str]] = {
     ("POST", "/login", 200): frozenset({"session token", "secret of a session token"}),
@@ -44,6 +47,35 @@ class Secrets:
             for spelling in spellings(value):
                 self._by_beginning.setdefault(spelling[:_BEGINNING], []).append((spelling, what))
         return value
+
+    def note_wechat(self, wechat: SimulatedWeChat) -> None:
+        """Note the AppSecrets, and the access_tokens that there have been so far."""
+        for app in wechat.apps:
+            self.note("AppSecret", app.secret)
+        for token in wechat.access_tokens:
+            self.note("access_token", token)
+
+    def note_person(self, person: P) -> P:
+        self.note("openid", person.openid)
+        self.note("phone number", person.number)
+        for what, value in (("unionid", person.unionid), ("session_key", person.session_key)):
+            if value:
+                self.note(what, value)
+        return person
+
+    def note_data(self, data: PhoneTap | UserInfo) -> None:
+        """Note what a tap or a user's info holds, codes and signatures included."""
+        self.note("encryptedData", data.encrypted_data)
+        self.note("iv", data.iv)
+        self.note("cloudID", data.cloud_id)
+        if isinstance(data, PhoneTap):
+            self.note("phone code", data.code)
+        else:
+            self.note("signature", data.signature)
+
+    def note_session(self, token: str) -> str:
+        self.note("secret of a session token", base64.urlsafe_b64decode(token + "==")[20:].hex())
+        return self.note("session token", token)
 
     def found_in(self, text: str, *, allowed: frozenset[str] = frozenset()) -> list[str]:
         """Name the kinds of secrets that stand in a text, in whatever spelling.

@@ -1,7 +1,5 @@
 """The search of all that a test of this folder lets the backend write."""
 
-import base64
-
 from local.simulated_wechat import Phone, PhoneTap
 from tests.harness.api import Answer
 from tests.harness.deployment import Deployment
@@ -15,27 +13,17 @@ class Watch:
         self.secrets = Secrets()
         self.searched = 0
         self._written = written
-        for app in deployment.wechat.apps:
-            self.secrets.note("AppSecret", app.secret)
+        self.secrets.note_wechat(deployment.wechat)
 
     def person(self, phone: Phone) -> Phone:
-        self.secrets.note("openid", phone.openid)
-        self.secrets.note("unionid", phone.unionid)
-        self.secrets.note("phone number", phone.number)
-        if phone.session_key:
-            self.secrets.note("session_key", phone.session_key)
-        return phone
+        return self.secrets.note_person(phone)
 
     def tap(self, tap: PhoneTap) -> PhoneTap:
-        self.secrets.note("phone code", tap.code)
-        self.secrets.note("encryptedData", tap.encrypted_data)
-        self.secrets.note("iv", tap.iv)
+        self.secrets.note_data(tap)
         return tap
 
     def token(self, token: str) -> str:
-        self.secrets.note("session token", token)
-        self.secrets.note("secret of a session token", _secret(token).hex())
-        return token
+        return self.secrets.note_session(token)
 
     def search(self) -> None:
         """Search what was written since the last search, and forget it."""
@@ -52,7 +40,3 @@ class Watch:
             text = answer.content.decode() + repr(dict(answer.headers))
             allowed = ALLOWED.get((answer.method, answer.path, answer.status), frozenset())
             assert self.secrets.found_in(text, allowed=allowed) == []
-
-
-def _secret(token: str) -> bytes:
-    return base64.urlsafe_b64decode(token + "==")[20:]

@@ -1,9 +1,7 @@
 """No item of any table is half of something, and nothing that is written tells a secret."""
 
 import time
-from collections.abc import Iterator
 
-from local.simulated_wechat import SimulatedWeChat
 from tests.harness.api import Api
 from tests.harness.deployment import Deployment
 from tests.harness.leaks import Secrets
@@ -37,27 +35,15 @@ def assert_nothing_is_half_written(deployment: Deployment) -> None:
 
 def leaks_in(text: str, deployment: Deployment, api: Api | None = None) -> list[str]:
     """Name the kinds of secrets and personal data that are in a text."""
-    known = list(_of_wechat(deployment.wechat))
-    known += [
-        ("key", key) for name, key in deployment.secret("KeyRing").items() if name != "current"
-    ]
-    known += [
-        ("session token", answer.json["token"])
-        for answer in (api.answers if api else ())
-        if answer.path == "/login" and answer.status == 200
-    ]
-    for what, value in known:
-        if value:
-            _secrets.note(what, value)
+    _secrets.note_wechat(deployment.wechat)
+    for person in deployment.wechat.people:
+        _secrets.note_person(person)
+    for code in deployment.wechat.billed.arrivals:
+        _secrets.note("code", code)
+    for name, key in deployment.secret("KeyRing").items():
+        if name != "current":
+            _secrets.note("key", key)
+    for answer in api.answers if api else ():
+        if answer.path == "/login" and answer.status == 200:
+            _secrets.note_session(answer.json["token"])
     return _secrets.found_in(text)
-
-
-def _of_wechat(wechat: SimulatedWeChat) -> Iterator[tuple[str, str | None]]:
-    yield from (("AppSecret", app.secret) for app in wechat.apps)
-    yield from (("code", code) for code in wechat.billed.arrivals)
-    yield from (("access_token", token) for token in wechat.access_tokens)
-    for person in wechat.people:
-        yield "openid", person.openid
-        yield "unionid", person.unionid
-        yield "session_key", person.session_key
-        yield "phone number", person.number

@@ -6,7 +6,6 @@ shares get what is used up, another user's, of the other kind, or too large. Wha
 beyond that, and everything that breaks the schema on purpose, stays as it is.
 """
 
-import base64
 import json
 import zlib
 from collections import deque
@@ -53,8 +52,7 @@ class People:
         self._clumsy = self._log_in(self._person())
         while self._api.decrypt(token=self._clumsy, **self._strange_data()).status != 429:
             pass
-        for app in wechat.apps:
-            secrets.note("AppSecret", app.secret)
+        secrets.note_wechat(wechat)
 
     # What Schemathesis calls
 
@@ -102,8 +100,7 @@ class People:
                 del self._owners[each]
 
     def note_access_tokens(self) -> None:
-        for token in self._wechat.access_tokens:
-            self.secrets.note("access_token", token)
+        self.secrets.note_wechat(self._wechat)
 
     # What goes into a request
 
@@ -158,12 +155,7 @@ class People:
     # What people do
 
     def _person(self) -> Phone:
-        phone = self._wechat.phone(number=NUMBER)
-        self.secrets.note("openid", phone.openid)
-        if phone.unionid:
-            self.secrets.note("unionid", phone.unionid)
-        self.secrets.note("phone number", NUMBER)
-        return phone
+        return self.secrets.note_person(self._wechat.phone(number=NUMBER))
 
     def _code(self, phone: Phone) -> str:
         code = self.secrets.note("login code", phone.login())
@@ -181,8 +173,7 @@ class People:
 
     def _tap(self, phone: Phone) -> PhoneTap:
         tap = phone.tap_phone_number()
-        self.secrets.note("phone code", tap.code)
-        self._note_open_data(tap)
+        self.secrets.note_data(tap)
         return tap
 
     def _strange_data(self) -> Body:
@@ -191,14 +182,8 @@ class People:
 
     def _info(self, phone: Phone) -> UserInfo:
         info = phone.user_info()
-        self._note_open_data(info)
-        self.secrets.note("signature", info.signature)
+        self.secrets.note_data(info)
         return info
-
-    def _note_open_data(self, data: PhoneTap | UserInfo) -> None:
-        self.secrets.note("encryptedData", data.encrypted_data)
-        self.secrets.note("iv", data.iv)
-        self.secrets.note("cloudID", data.cloud_id)
 
     def _log_in(self, phone: Phone) -> str:
         token: str = self._api.login(self._code(phone)).json["token"]
@@ -206,9 +191,7 @@ class People:
         return token
 
     def _remember(self, token: str, phone: Phone) -> None:
-        self.secrets.note("session token", token)
-        raw = base64.urlsafe_b64decode(token + "==")
-        self.secrets.note("secret of a session token", raw[20:].hex())
+        self.secrets.note_session(token)
         self._known.add(token)
         self._owners[token] = phone
 

@@ -118,10 +118,7 @@ def run(dynamodb_url: str, seconds: float, call: CallHandler = runtime.Environme
         wechat.faults.clear()
         visitors.come_back(_TOGETHER)
         secrets = visitors.findings.secrets
-        for app in wechat.apps:
-            secrets.note("AppSecret", app.secret)
-        for token in wechat.access_tokens:
-            secrets.note("access_token", token)
+        secrets.note_wechat(wechat)
         logs = [path.read_text("utf-8") for path in Path(folder).iterdir()]
         return Report(
             seconds=seconds,
