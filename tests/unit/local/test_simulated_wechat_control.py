@@ -184,10 +184,10 @@ def test_it_runs_alone() -> None:
         url = process.stdout.readline().removeprefix(f"WeChat for {APPID} at ").split(";")[0]
         with urllib3.PoolManager(retries=False, timeout=10) as http:
             state = http.request("GET", f"{url}/_control").json()
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         process.communicate(timeout=10)
 
-    assert process.returncode == 0
+    assert process.returncode == -signal.SIGTERM
     assert [app["appid"] for app in state["apps"]] == [APPID]
 
 
