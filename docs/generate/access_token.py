@@ -12,8 +12,13 @@ read of it is half a unit, a write is one, also if its condition fails.
 import math
 from dataclasses import dataclass
 
-from wechat_auth.tokens import access_tokens
-from wechat_auth.tokens.access_tokens import LONGEST_PAUSE, LOOK_AGAIN, REQUEST_WINDOW
+from wechat_auth.tokens.access_tokens import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    LOOK_AGAIN,
+    REQUEST_WINDOW,
+    SPREAD,
+)
 from wechat_auth.tokens.table import RENEWAL_WINDOW
 
 READ_PRICE, WRITE_PRICE = 0.125 / 1e6, 0.625 / 1e6
@@ -54,7 +59,7 @@ class Steady:
     @property
     def busiest_second(self) -> float:
         """Read units of the second in which most look: they spread over part of the window."""
-        return self.environments / (REQUEST_WINDOW * access_tokens._SPREAD) / 2  # noqa: SLF001
+        return self.environments / (REQUEST_WINDOW * SPREAD) / 2
 
     @property
     def month(self) -> float:
@@ -84,7 +89,7 @@ class Crush:
     @property
     def reads(self) -> int:
         """Each looks at once, then with the shortest pauses there are until the token is there."""
-        looks, passed, pause = 1, 0.0, access_tokens._FIRST_PAUSE  # noqa: SLF001
+        looks, passed, pause = 1, 0.0, FIRST_PAUSE
         while passed < self.call:
             looks, passed = looks + 1, passed + pause / 2
             pause = min(pause * 1.5, LONGEST_PAUSE)

@@ -5,6 +5,7 @@ travels as the dataclasses below, since most workers live in processes of their 
 """
 
 import json
+import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,9 @@ from wechat_auth.backend import Backend
 from wechat_auth.errors import TOKEN_REFUSED, AuthError, WeChatError
 from wechat_auth.settings import Settings, TokenMode
 from wechat_auth.storage import Aws
+from wechat_auth.tokens.access_tokens import AccessTokens
+from wechat_auth.tokens.sources import app_secret_source
+from wechat_auth.tokens.table import TokenTable
 from wechat_auth.wechat import AccessToken, WeChat
 
 APP_SECRET = "0123456789abcdef0123456789abcdef"
@@ -129,6 +133,7 @@ class Worker:
         clock: Gives the time in seconds.
         sleep: Waits for seconds.
         connections: Its connections to WeChat.
+        jitter: Gives a number between two by chance.
     """
 
     def __init__(
@@ -141,6 +146,7 @@ class Worker:
         clock: Clock = time.time,
         sleep: Sleep = time.sleep,
         connections: urllib3.PoolManager | None = None,
+        jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.appid = appids[0]
         self.aws = aws
@@ -153,7 +159,15 @@ class Worker:
             clock=clock,
             sleep=self._sleep,
         )
-        self.tokens = self.backend.access_tokens
+        secrets = self.backend.secrets
+        self.tokens = AccessTokens(
+            TokenTable(aws.table(place.table), secrets, clock=clock),
+            app_secret_source(mode, self.wechat, secrets),
+            secrets,
+            clock=clock,
+            sleep=self._sleep,
+            jitter=jitter,
+        )
 
     def get(self, *, appid: str | None = None) -> Outcome:
         """Ask for a token and use it at once."""

@@ -52,10 +52,12 @@ FORCED_APART = 30
 """Seconds between two forced refreshes; WeChat ignores the second one within them."""
 FORCED_PER_DAY = 20
 """Forced refreshes a day that WeChat allows."""
+FIRST_PAUSE = 0.4
+"""Seconds before the second look of a worker that waits, at most."""
+SPREAD = 1 / 3
+"""Part of the requests' window over which the workers' looks are spread."""
 # The system's, since environments that wake from one snapshot (SnapStart) would share a seed.
 _random = random.SystemRandom()
-_FIRST_PAUSE = 0.4  # seconds before the second look of a worker that waits
-_SPREAD = 1 / 3  # part of the requests' window over which the workers' looks are spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class AccessTokens:
         secrets: For the key ring.
         clock: Gives the time in seconds.
         sleep: Waits for seconds.
+        jitter: Gives a number between two by chance, so that workers do not act in step.
     """
 
     def __init__(
@@ -95,12 +98,14 @@ class AccessTokens:
         *,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[float, float], float] = _random.uniform,
     ) -> None:
         self._table = table
         self._source = source
         self._secrets = secrets
         self._clock = clock
         self._sleep = sleep
+        self._jitter = jitter
         self._memory: dict[str, _Remembered] = {}
 
     def using(self, appid: str, call: Callable[[str], T]) -> T:
@@ -138,7 +143,7 @@ class AccessTokens:
         known = self._known(appid, rejected)
         if known and self._clock() >= known.look_at:
             # Whatever comes of this look, the token in memory serves until the next one.
-            self._memory[appid] = replace(known, look_at=self._clock() + _soon())
+            self._memory[appid] = replace(known, look_at=self._clock() + self._soon())
             try:
                 self._look(appid, rejected)
             except AuthError as error:
@@ -174,7 +179,7 @@ class AccessTokens:
         """Find the token that all environments share, or make it; look again until it is there."""
         began = self._clock()
         failed_before: int | None = None
-        pause = _FIRST_PAUSE
+        pause = FIRST_PAUSE
         while True:
             try:
                 token, row = self._look(appid, rejected)
@@ -317,11 +322,11 @@ class AccessTokens:
 
     def _remember(self, appid: str, token: str, row: TokenRow, *, shared: bool = True) -> str:
         """Keep a token; look again when it should be renewed, each worker at its own moment."""
-        look_at = self._clock() + _soon()
+        look_at = self._clock() + self._soon()
         if shared:
             renew_at = row.renew_at(REQUEST_WINDOW)
-            spread = (row.token_expires_at - renew_at) * _SPREAD
-            look_at = max(look_at, renew_at + _random.uniform(0, spread))
+            spread = (row.token_expires_at - renew_at) * SPREAD
+            look_at = max(look_at, renew_at + self._jitter(0, spread))
         self._memory[appid] = _Remembered(token, row.token_expires_at, look_at)
         return token
 
@@ -333,13 +338,12 @@ class AccessTokens:
 
     def _pause(self, seconds: float) -> None:
         """Sleep that long at most, and not in step with other workers."""
-        self._sleep(seconds * _random.uniform(0.5, 1))
+        self._sleep(seconds * self._jitter(0.5, 1))
 
     def _time_left(self, began: float) -> float:
         """Return how many seconds a worker that began to wait then may still wait."""
         return invocation.remaining(MAX_WAIT - (self._clock() - began))
 
-
-def _soon() -> float:
-    """Return the seconds until another look at the table; jittered, so that workers spread out."""
-    return LOOK_AGAIN * _random.uniform(0.5, 1)
+    def _soon(self) -> float:
+        """Return the seconds until another look at the table."""
+        return LOOK_AGAIN * self._jitter(0.5, 1)
