@@ -138,7 +138,7 @@ class Deployment:
     ) -> AWSResponse | None:
         """Count what leaves the process, and answer in place of AWS where it is to fail."""
         operation = event_name.rpartition(".")[2]
-        self.operations[operation] += 1
+        self.operations.update([operation])  # at once, also when threads call
         code, left = self._failing.get(operation, ("", 0))
         if left == 0:
             return None

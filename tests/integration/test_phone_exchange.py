@@ -2,24 +2,36 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import pytest
 import time_machine
 
 from local.simulated_wechat import App, Fault, Phone, SimulatedWeChat
-from tests.harness.api import Answer, Api
+from tests.harness.api import Answer, Api, Document
 from tests.harness.deployment import Asked, Deployment
 from wechat_auth import invocation
 from wechat_auth.errors import WECHAT_UNAVAILABLE, AuthError
-from wechat_auth.phone import exchange_phone_code
+from wechat_auth.phone_records import PhoneRecords
 from wechat_auth.wechat import PhoneNumber
 
 NUMBER = {"phoneNumber": "13800138000", "purePhoneNumber": "13800138000", "countryCode": "86"}
+MOBILE = PhoneNumber("13800138000", "13800138000", "86")
 REJECTED = (422, "phone_code_rejected", "authorize_again")
+PAUSES = [0.1, 0.15, 0.225, 0.3375, 0.50625, 0.759375, 0.8, 0.8]
+"""Seconds between two looks of one who waits, at most."""
+
+
+def never(_: float) -> None:
+    raise AssertionError("nobody waits")
+
+
+def never_exchanged() -> PhoneNumber:
+    raise AssertionError("another worker exchanges the code")
 
 
 class TestOneExchange:
@@ -40,17 +52,6 @@ class TestOneExchange:
         token, code = api.logged_in(phone), phone.tap_phone_number().code
         assert [api.phone(code, token=token).json for _ in range(2)] == [NUMBER] * 2
         assert asked("getPhoneNumber") == 1
-
-    def test_those_who_ask_meanwhile_share_the_one_exchange(
-        self, api: Api, phone: Phone, asked: Asked, wechat: SimulatedWeChat
-    ) -> None:
-        api.phone(phone.tap_phone_number().code)
-        code = phone.tap_phone_number().code
-        wechat.faults.add(Fault("getPhoneNumber", "latency", seconds=0.4))
-        answers = at_the_same_time(api, wechat, code, 4)
-        assert [(answer.status, answer.json) for answer in answers] == [(200, NUMBER)] * 4
-        assert asked("getPhoneNumber") == 2
-        assert wechat.billed.exchanges[code] == 1
 
     def test_when_the_first_is_refused_the_one_that_waited_tries_itself(
         self, api: Api, phone: Phone, wechat: SimulatedWeChat
@@ -103,6 +104,171 @@ class TestOneExchange:
         deployment.put("PhoneExchanges", one | {"sealed": other["sealed"]})
         statuses = sorted(api.phone(code).status for code in codes)
         assert statuses == [200, 503]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The record of one code, to which workers come."""
+
+    deployment: Deployment
+
+    def once(
+        self, exchange: Callable[[], PhoneNumber], *, sleep: Callable[[float], None] = never
+    ) -> PhoneNumber:
+        """Let a new worker come with the code."""
+        backend = self.deployment.backend
+        table = backend.aws.table(backend.settings.phone_exchanges_table)
+        records = PhoneRecords(table, backend.secrets, sleep=sleep)
+        return records.once(self.deployment.stack.appid, None, "a-code", exchange)
+
+    @property
+    def item(self) -> Document | None:
+        """What the table holds; ``None`` if nothing."""
+        items = self.deployment.items("PhoneExchanges")
+        return items[0] if items else None
+
+
+@pytest.fixture
+def record(deployment: Deployment) -> Record:
+    return Record(deployment)
+
+
+class TestRecord:
+    """What a worker does with what it finds, one state after the other, and with what it did."""
+
+    def test_nothing_or_what_has_expired_is_taken_until_the_workers_own_time_is_over(
+        self, record: Record, clock: time_machine.Traveller
+    ) -> None:
+        taken: list[Document | None] = []
+
+        def exchange() -> PhoneNumber:
+            taken.append(record.item)
+            return MOBILE
+
+        for _ in range(2):
+            ends = time.time() + 15
+            with invoked(seconds=15):
+                assert record.once(exchange) == MOBILE
+            assert taken[-1]
+            assert float(taken[-1]["in_progress_until"]["N"]) == pytest.approx(ends, abs=1)
+            clock.shift(301)
+        assert len(taken) == 2
+
+    def test_in_progress_it_is_read_again_slower_and_slower_until_it_is_something_else(
+        self, record: Record, deployment: Deployment
+    ) -> None:
+        pauses: list[float] = []
+
+        def until_it_is_given_back(seconds: float) -> None:
+            pauses.append(seconds)
+            if len(pauses) == len(PAUSES):
+                deployment.clear("PhoneExchanges")
+
+        assert record.once(lambda: record.once(lambda: MOBILE, sleep=until_it_is_given_back))
+        assert grow(pauses)
+        assert deployment.operations["GetItem"] == len(PAUSES)
+
+    def test_in_progress_while_its_worker_may_live_nobody_else_exchanges_it(
+        self, record: Record, clock: time_machine.Traveller
+    ) -> None:
+        def another() -> PhoneNumber:
+            with invoked(seconds=8), pytest.raises(AuthError) as caught:
+                record.once(never_exchanged, sleep=clock.shift)
+            assert caught.value.problem is WECHAT_UNAVAILABLE
+            assert caught.value.detail == "This code is being exchanged by another request."
+            return MOBILE
+
+        with invoked(seconds=15):
+            assert record.once(another) == MOBILE
+
+    def test_in_progress_after_its_workers_time_it_is_taken_over(
+        self, record: Record, clock: time_machine.Traveller
+    ) -> None:
+        def another() -> PhoneNumber:
+            clock.shift(16)
+            with invoked(seconds=15):
+                return record.once(lambda: MOBILE)
+
+        with invoked(seconds=15):
+            assert record.once(another) == MOBILE
+
+    def test_an_answer_is_given_and_nothing_exchanged(
+        self, record: Record, clock: time_machine.Traveller
+    ) -> None:
+        assert record.once(lambda: MOBILE) == MOBILE
+        clock.shift(295)
+        assert record.once(never_exchanged) == MOBILE
+
+    def test_whose_exchange_fails_gives_the_code_back(self, record: Record) -> None:
+        def fail() -> PhoneNumber:
+            raise AuthError(WECHAT_UNAVAILABLE)
+
+        with pytest.raises(AuthError):
+            record.once(fail)
+        assert record.item is None
+
+    def test_a_give_back_that_is_repeated_frees_nothing(
+        self, record: Record, deployment: Deployment
+    ) -> None:
+        """The SDK repeats a delete whose reply was lost: another may have the code by then."""
+        theirs: Document = {}
+
+        def fail() -> PhoneNumber:
+            assert record.item
+            theirs.update(record.item | {"worker": {"S": "another"}})
+            raise AuthError(WECHAT_UNAVAILABLE)
+
+        def repeat_as_if_the_reply_was_lost(**_: object) -> int | None:
+            if record.item:
+                return None
+            deployment.put("PhoneExchanges", theirs)
+            return 0
+
+        events = deployment.backend.aws.dynamodb.meta.events
+        repeat = cast("Callable[..., None]", repeat_as_if_the_reply_was_lost)
+        events.register("needs-retry.dynamodb.DeleteItem", repeat)
+        with pytest.raises(AuthError):
+            record.once(fail)
+        events.unregister("needs-retry.dynamodb.DeleteItem", repeat)
+        assert deployment.operations["DeleteItem"] == 2
+        assert record.item == theirs
+
+    def test_ten_who_wait_write_once_each_read_slower_and_slower_and_get_the_answer(
+        self, record: Record, deployment: Deployment
+    ) -> None:
+        everybody, answered = threading.Barrier(11, timeout=10), threading.Event()
+        waited: list[list[float]] = []
+
+        def wait_for_the_answer() -> PhoneNumber:
+            waited.append(pauses := [])
+
+            def pause(seconds: float) -> None:
+                pauses.append(seconds)
+                if len(pauses) == len(PAUSES):
+                    everybody.wait()
+                    assert answered.wait(10)
+
+            return record.once(never_exchanged, sleep=pause)
+
+        with ThreadPoolExecutor(10) as pool:
+
+            def exchange() -> PhoneNumber:
+                waiting.extend(pool.submit(wait_for_the_answer) for _ in range(10))
+                everybody.wait()
+                return MOBILE
+
+            waiting: list[Future[PhoneNumber]] = []
+            assert record.once(exchange) == MOBILE
+            answered.set()
+            assert [each.result() for each in waiting] == [MOBILE] * 10
+        assert all(map(grow, waited))
+        assert deployment.operations["PutItem"] == 11
+        assert deployment.operations["GetItem"] == 10 * len(PAUSES)
+
+
+def grow(pauses: list[float]) -> bool:
+    """Tell whether these are the pauses of one who waits, each half to all of what it may be."""
+    return all(most / 2 <= each <= most for each, most in zip(pauses, PAUSES, strict=True))
 
 
 class TestWhoseCode:
@@ -221,69 +387,6 @@ class TestStorageDown:
         assert answer.problem == (500, "misconfigured", "contact_support")
 
 
-class TestDeadWorker:
-    """A worker that was killed leaves a record that says "in progress"."""
-
-    def test_killed_before_it_asked_delays_the_code_by_its_time_out_and_no_more(
-        self,
-        api: Api,
-        phone: Phone,
-        deployment: Deployment,
-        wechat: SimulatedWeChat,
-        clock: time_machine.Traveller,
-    ) -> None:
-        code = self.killed(api, phone, deployment, Fault("getPhoneNumber", "drop_before"))
-        began = time.time()
-        deployment.cold_start(sleep=clock.shift)
-        with invoked(seconds=40):
-            number = exchanged(deployment, phone, code)
-        assert number == PhoneNumber("13800138000", "13800138000", "86")
-        assert 18 < time.time() - began < 21
-        assert wechat.billed.exchanges[code] == 1
-
-    def test_killed_after_wechat_answered_it_ends_in_authorize_again(
-        self,
-        api: Api,
-        phone: Phone,
-        deployment: Deployment,
-        wechat: SimulatedWeChat,
-        clock: time_machine.Traveller,
-    ) -> None:
-        code = self.killed(api, phone, deployment, Fault("getPhoneNumber", "drop_after"))
-        clock.shift(21)
-        assert api.phone(code).problem == REJECTED
-        assert wechat.billed.exchanges[code] == 1
-
-    def test_while_it_may_still_live_nobody_asks_wechat(
-        self,
-        api: Api,
-        phone: Phone,
-        deployment: Deployment,
-        asked: Asked,
-        clock: time_machine.Traveller,
-    ) -> None:
-        code = self.killed(api, phone, deployment, Fault("getPhoneNumber", "drop_before"))
-        before = asked("getPhoneNumber")
-        deployment.cold_start(sleep=clock.shift)
-        with invoked(seconds=8), pytest.raises(AuthError) as caught:
-            exchanged(deployment, phone, code)
-        assert caught.value.problem is WECHAT_UNAVAILABLE
-        assert caught.value.detail == "This code is being exchanged by another request."
-        assert asked("getPhoneNumber") == before
-
-    def killed(self, api: Api, phone: Phone, deployment: Deployment, fault: Fault) -> str:
-        """Let a worker be lost with the code: neither its answer nor its failure was kept."""
-        api.phone(phone.tap_phone_number().code)
-        code = phone.tap_phone_number().code
-        deployment.wechat.faults.add(fault)
-        deployment.fail("DeleteItem")
-        assert api.phone(code).status == 503
-        deployment.heal()
-        records = sorted("sealed" in record for record in deployment.items("PhoneExchanges"))
-        assert records == [False, True]
-        return code
-
-
 class TestAccessToken:
     @pytest.mark.parametrize("sticky", [False, True])
     @pytest.mark.parametrize("errcode", [40001, 40014, 42001])
@@ -317,19 +420,6 @@ def at_the_same_time(api: Api, wechat: SimulatedWeChat, code: str, requests: int
         assert asked.wait(5)
         others = [crowd.submit(api.phone, code) for _ in range(requests - 1)]
         return [request.result() for request in (first, *others)]
-
-
-def exchanged(deployment: Deployment, phone: Phone, code: str) -> PhoneNumber:
-    """Exchange a code as the function does, without a session."""
-    backend = deployment.backend
-    return exchange_phone_code(
-        phone.appid,
-        code,
-        None,
-        records=backend.phone_records,
-        access_tokens=backend.access_tokens,
-        wechat=backend.wechat,
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
@@ -178,14 +178,16 @@ class TestDynamoDBDown:
         self, world: World, worker: Worker
     ) -> None:
         """The SDK sends the update again; the lease that the first one took is still its own."""
-        answers = itertools.count()
+        sent: list[bytes] = []
 
-        def lose_the_first(response_dict: dict[str, Any], **_: object) -> None:
-            if next(answers) == 0:
-                response_dict["status_code"] = 500
+        def repeat_the_first(request_dict: dict[str, Any], **_: object) -> int | None:
+            sent.append(request_dict["body"])
+            return 0 if len(sent) == 1 else None
 
-        worker.aws.dynamodb.meta.events.register("before-parse.dynamodb.UpdateItem", lose_the_first)
+        repeat = cast("Any", repeat_the_first)
+        worker.aws.dynamodb.meta.events.register("needs-retry.dynamodb.UpdateItem", repeat)
         assert worker.get().accepted
+        assert sent[0] == sent[1]
         assert world.token_calls(worker.appid) == 1
 
 
