@@ -20,7 +20,6 @@ _CASES: tuple[Callable[[Crowd], Figures], ...] = (
     partial(scenarios.rejected, errcode=40014, sticky=True),
     partial(scenarios.rejected, errcode=42001, sticky=True),
     scenarios.refused_for_good,
-    scenarios.forced_in_a_day,
     partial(scenarios.cold, mode="classic"),
     partial(scenarios.rejected, mode="classic"),
 )

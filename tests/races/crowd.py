@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -113,12 +112,6 @@ class World:
         self.wechat.clock.advance(seconds)
         self._moved.value = self.wechat.clock.offset
 
-    def advance_to_morning(self) -> None:
-        """Move it to the next nine o'clock in Beijing, when WeChat's day is young."""
-        now = datetime.fromtimestamp(self.now(), UTC)
-        morning = now.replace(hour=1, minute=0, second=0, microsecond=0)
-        self.advance((morning + timedelta(days=morning <= now) - now).total_seconds())
-
     # What can be seen
 
     def row(self, appid: str) -> Item:
@@ -158,10 +151,6 @@ class Team(Process):
         report = self.hear()
         assert isinstance(report, Report)
         return report
-
-    def one(self, what: What) -> Outcome:
-        self.start_to(what, workers=1)
-        return self.report().outcomes[0]
 
 
 @dataclass(slots=True)

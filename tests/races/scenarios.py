@@ -3,7 +3,6 @@
 The tests and `make crowd` run the same functions. A figure that is off is named in `Figures.off`.
 """
 
-import itertools
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +13,7 @@ from local.simulated_wechat import Fault
 from tests.races.crowd import Crowd, Skew, Team, World, no_skew
 from tests.races.worker import Outcome
 from wechat_auth.settings import TokenMode
-from wechat_auth.tokens.access_tokens import FORCED_APART, FORCED_PER_DAY, MAX_WAIT
+from wechat_auth.tokens.access_tokens import MAX_WAIT
 from wechat_auth.tokens.table import LEASE_SECONDS
 
 ENDPOINT: Mapping[TokenMode, str] = {"stable": "getStableAccessToken", "classic": "getAccessToken"}
@@ -216,48 +215,6 @@ def refused_for_good(crowd: Crowd, mode: TokenMode = "stable") -> Figures:
     return _figures(crowd, _title(refused_for_good, mode), appid, outcomes, expected, calls=calls)
 
 
-def forced_in_a_day(crowd: Crowd, mode: TokenMode = "stable") -> Figures:
-    """5: WeChat refuses every token all day, and a request comes every 10 s."""
-    world, appid = _hired(crowd, mode)
-    world.advance_to_morning()
-    world.wechat.refuse_all_tokens(appid)
-    outcomes: list[Outcome] = []
-    replaced_at: list[float] = []
-    replaced = 0
-    for number in range(90):
-        member = crowd.members[number % len(crowd.members)]
-        outcomes.append(member.one("request"))
-        if (now_replaced := _replaced(world, appid, mode)) > replaced:
-            replaced = now_replaced
-            replaced_at.append(world.now())
-        world.advance(10)
-    calls, forced = world.token_calls(appid), world.wechat.forced_refreshes(appid)
-    world.advance_to_morning()
-    world.worker(appid, mode=mode).request()
-    apart = [later - sooner for sooner, later in itertools.pairwise(replaced_at)]
-    expected = {
-        f"{FORCED_PER_DAY} forced refreshes a day, counted across workers": replaced
-        == FORCED_PER_DAY,
-        f"{FORCED_APART} s apart": min(apart) >= FORCED_APART,
-        "WeChat never had to refuse one": not world.wechat.count(
-            ENDPOINT[mode], appid=appid, errcode=45009
-        ),
-        "at most 2 tries and 2 token calls a request": all(
-            outcome.tries <= 2 and outcome.token_calls <= 2 for outcome in outcomes
-        ),
-        "each request ends in an error that tells the operator what to do": all(
-            outcome.error and outcome.remedy for outcome in outcomes
-        ),
-        "in the end it says that the forced refreshes are used up": any(
-            "used up" in outcome.remedy for outcome in outcomes[-len(crowd.members) :]
-        ),
-        "and on the next day there is another": world.row(appid)["forced_count"] == 1,
-    }
-    return _figures(
-        crowd, _title(forced_in_a_day, mode), appid, outcomes, expected, calls=calls, forced=forced
-    )
-
-
 _TOKEN = frozenset(ENDPOINT.values())
 
 
@@ -282,16 +239,6 @@ def _renewing(world: World, appid: str, mode: TokenMode, seconds: float) -> Iter
 def _title(case: Callable[..., Figures], mode: TokenMode, more: str = "") -> str:
     classic = ", in classic mode" if mode == "classic" else ""
     return f"{(case.__doc__ or '').rstrip('.')}{more}{classic}"
-
-
-def _replaced(world: World, appid: str, mode: TokenMode) -> int:
-    """Return how many tokens were killed for a new one; in classic mode each call after the first.
-
-    A first request, whose token is made as any other, is not counted.
-    """
-    if mode == "stable":
-        return world.wechat.forced_refreshes(appid)
-    return world.token_calls(appid) - 1
 
 
 def _slow(world: World, mode: TokenMode, *, times: int, seconds: float = CALL) -> None:

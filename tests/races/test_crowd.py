@@ -94,10 +94,3 @@ def test_an_app_that_is_refused_for_good_ends_in_an_error_and_heals_by_itself(
     figures = scenarios.refused_for_good(crowd, mode)
     assert figures.off == []
     assert figures.token_calls == 2
-
-
-@both_modes
-def test_an_app_that_is_refused_all_day_costs_twenty_forced_refreshes_thirty_seconds_apart(
-    crowd: Crowd, mode: TokenMode
-) -> None:
-    assert scenarios.forced_in_a_day(crowd, mode).off == []

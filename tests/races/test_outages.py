@@ -1,10 +1,9 @@
-"""WeChat or DynamoDB down, throttled, or keeping what is long dead; and apps side by side."""
+"""WeChat down, DynamoDB throttled, and apps side by side."""
 
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
@@ -12,18 +11,12 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.retries.standard import ExponentialBackoff
 
-from local.dynamodb_local import free_port
 from local.simulated_wechat import Fault
 from tests.harness.deployment import Raw
 from tests.races.crowd import Crowd, World
-from tests.races.scenarios import ENDPOINT
 from tests.races.worker import Engine, Outcome, Worker
-from wechat_auth.settings import TokenMode
-from wechat_auth.tokens.access_tokens import LOOK_AGAIN
 
 TIMEOUT = 15  # seconds of the shortest function that needs a token
-both_modes = pytest.mark.parametrize("mode", ["stable", "classic"])
-Outage = Callable[[], AbstractContextManager[None]]
 
 
 def nobody_waits(_: float) -> None:
@@ -35,36 +28,7 @@ def throttle(request: AWSPreparedRequest, **_: object) -> Any:
     return AWSResponse(str(request.url), 400, HTTPHeaders(), Raw(json.dumps(document).encode()))
 
 
-def send_nowhere(request: AWSPreparedRequest, **_: object) -> Any:
-    request.url = f"http://127.0.0.1:{free_port()}/"
-
-
 class TestWeChatDown:
-    @pytest.mark.parametrize(
-        ("mode", "kind"), [("stable", "status"), ("stable", "drop_before"), ("classic", "html")]
-    )
-    def test_the_living_token_is_used_until_it_expires_and_what_comes_next_heals_by_itself(
-        self, world: World, appid: str, mode: TokenMode, kind: str
-    ) -> None:
-        warm = [world.worker(appid, mode=mode, sleep=nobody_waits) for _ in range(5)]
-        token = warm[0].get().token
-        assert all(worker.get().token == token for worker in warm)
-        expires_at = world.now() + 7200
-        world.wechat.faults.add(Fault(ENDPOINT[mode], kind, times=None))  # type: ignore[arg-type]
-        world.advance(7200 - 180)
-        while world.now() < expires_at - 9:
-            for worker in [*warm, world.worker(appid, mode=mode, sleep=nobody_waits)]:
-                outcome = worker.get()
-                assert (outcome.token, outcome.accepted) == (token, True)
-            world.advance(8)
-        world.advance(18)
-        cold = world.worker(appid, mode=mode)
-        assert _refused(cold.get()) == ("wechat_unavailable", 503, 2)
-        world.wechat.faults.clear()
-        healed = cold.get()
-        assert healed.accepted
-        assert [worker.get().token for worker in warm] == [healed.token] * 5
-
     def test_two_hundred_requests_without_a_token_make_a_few_calls_and_get_503(
         self, crowd: Crowd
     ) -> None:
@@ -80,15 +44,6 @@ class TestWeChatDown:
         world.wechat.faults.clear()
         assert all(outcome.accepted for outcome in crowd.all_at_once("request"))
 
-    def test_while_it_is_down_it_is_asked_once_a_second_however_many_ask(
-        self, world: World, appid: str
-    ) -> None:
-        world.wechat.faults.add(Fault("getStableAccessToken", "status", times=None))
-        began = world.now()
-        for _ in range(50):
-            assert _refused(world.worker(appid).request())[1] == 503
-        assert world.token_calls(appid) <= world.now() - began + 1
-
 
 class TestDynamoDBDown:
     @pytest.fixture(autouse=True)
@@ -101,53 +56,6 @@ class TestDynamoDBDown:
         worker = world.worker(appid, sleep=nobody_waits, aws=Engine(world.place))
         yield worker
         worker.aws.dynamodb.close()
-
-    @pytest.fixture(params=[throttle, send_nowhere])
-    def outage(self, request: pytest.FixtureRequest, worker: Worker) -> Outage:
-        """DynamoDB throttles every call of the worker, or is not there at all."""
-
-        @contextmanager
-        def outage() -> Iterator[None]:
-            worker.aws.dynamodb.meta.events.register("before-send", request.param)
-            yield
-            worker.aws.dynamodb.meta.events.unregister("before-send", request.param)
-
-        return outage
-
-    def test_a_living_token_in_memory_serves_on_without_waiting(
-        self, world: World, worker: Worker, outage: Outage
-    ) -> None:
-        token = worker.get().token
-        expires_at = world.now() + 7200
-        world.advance(7200 - 175)
-        calls = world.token_calls(worker.appid)
-        with outage():
-            while world.now() < expires_at - 5:
-                outcome = worker.get()
-                assert (outcome.token, outcome.accepted) == (token, True)
-                assert outcome.waited < 1
-                world.advance(LOOK_AGAIN)
-        assert world.token_calls(worker.appid) == calls
-
-    def test_those_without_one_get_503_in_time_and_nobody_asks_wechat_instead(
-        self, world: World, worker: Worker, outage: Outage
-    ) -> None:
-        with outage():
-            for _ in range(10):
-                cold = world.worker(worker.appid, aws=worker.aws)
-                began = world.now()
-                assert _refused(cold.request()) == ("storage_unavailable", 503, 1)
-                assert world.now() - began < TIMEOUT
-        assert world.token_calls(worker.appid) == 0
-
-    def test_when_it_is_back_the_same_request_succeeds(
-        self, world: World, worker: Worker, outage: Outage
-    ) -> None:
-        patient = world.worker(worker.appid, aws=worker.aws)
-        with outage():
-            assert patient.request().status == 503
-        assert patient.request().accepted
-        assert world.token_calls(worker.appid) == 1
 
     def test_a_usable_token_is_used_when_only_writing_is_throttled(
         self, world: World, worker: Worker
@@ -191,43 +99,7 @@ class TestDynamoDBDown:
         assert world.token_calls(worker.appid) == 1
 
 
-class TestWhatIsLongDead:
-    def test_a_row_past_its_ttl_that_is_still_in_the_table_is_not_used(
-        self, world: World, appid: str
-    ) -> None:
-        expired = world.worker(appid).get().token
-        world.advance(4 * 86_400)  # the engine's own clock stays, so it does not delete the row
-        row = world.row(appid)
-        assert row["token_expires_at"] < world.now()
-        assert row["expires_at"] < world.now()
-        outcome = world.worker(appid).get()
-        assert outcome.accepted
-        assert outcome.token != expired
-        assert world.token_calls(appid) == 2
-
-    def test_a_row_that_ttl_deleted_is_made_again(self, world: World, appid: str) -> None:
-        before = world.worker(appid)
-        token = before.get().token
-        world.table.delete({"appid": appid})
-        assert before.get().token == token
-        assert world.worker(appid).get().token == token  # as WeChat hands it out
-        assert world.token_calls(appid) == 2
-
-
 class TestTwoApps:
-    @both_modes
-    def test_two_apps_do_not_touch_each_other(self, world: World, mode: TokenMode) -> None:
-        first, second = world.new_app(), world.new_app()
-        both = [world.worker(first, second, mode=mode) for _ in range(3)]
-        theirs = {app: {w.get(appid=app).token for w in both} for app in (first, second)}
-        assert [len(tokens) for tokens in theirs.values()] == [1, 1]
-        assert theirs[first] != theirs[second]
-        world.advance(60)
-        world.wechat.revoke_access_token(first)
-        assert all(w.request(appid=first).accepted for w in both)
-        assert {w.get(appid=second).token for w in both} == theirs[second]
-        assert (world.token_calls(first), world.token_calls(second)) == (2, 1)
-
     def test_an_app_that_is_refused_for_good_leaves_the_other_alone(self, world: World) -> None:
         first, second = world.new_app(), world.new_app()
         worker = world.worker(first, second)

@@ -69,17 +69,6 @@ def test_when_the_schedule_does_not_run_requests_renew_in_the_last_three_minutes
     assert world.token_calls(appid) == 1 + seconds // (7200 - 180)
 
 
-def test_the_schedule_says_what_it_did(world: World, appid: str) -> None:
-    tokens = world.worker(appid).tokens
-    assert tokens.renew(appid) is True
-    assert tokens.renew(appid) is False
-    world.advance(7200 - 301)
-    assert tokens.renew(appid) is False
-    world.advance(2)
-    assert tokens.renew(appid) is True
-    assert world.token_calls(appid) == 2
-
-
 def test_a_failing_schedule_tries_again_the_next_minute(world: World, appid: str) -> None:
     schedule = world.worker(appid, sleep=nobody_waits)
     old = schedule.get().token
