@@ -348,14 +348,6 @@ class TestLease:
         assert second.take_lease(appid, second.read(appid)) is None
         assert second.take_lease(appid, row) is None
 
-    def test_the_schedule_renews_nothing_while_another_worker_holds_the_lease(
-        self, worker: Worker, deployment: Deployment, appid: str, asked: Asked
-    ) -> None:
-        table = token_table(deployment)
-        assert table.take_lease(appid, table.read(appid))
-        assert worker().renew(appid) is False
-        assert asked("getStableAccessToken") == 0
-
 
 class TestFailure:
     def test_after_a_failure_the_next_worker_pauses_a_second_and_then_asks(
@@ -419,24 +411,6 @@ class TestFailure:
         deployment.put_secret("AppSecrets", right)
         clock.shift(61)
         assert wechat.accepts(tokens.get(appid))
-
-    @pytest.mark.parametrize(
-        ("stored", "remedy"),
-        [
-            ({}, "no AppSecret is stored for"),
-            ("not JSON", 'the AppSecrets must be stored as {"<appid>":"…"}'),
-            ("[]", 'the AppSecrets must be stored as {"<appid>":"…"}'),
-        ],
-    )
-    def test_an_app_secret_that_was_never_stored_is_the_operators_to_store(
-        self, worker: Worker, appid: str, deployment: Deployment, stored: object, remedy: str
-    ) -> None:
-        deployment.put_secret("AppSecrets", stored)
-        for _ in range(2):
-            with pytest.raises(AuthError) as caught:
-                worker().get(appid)
-            assert caught.value.problem is MISCONFIGURED
-            assert (caught.value.remedy or "").startswith(remedy)
 
     def test_secrets_manager_being_down_gives_the_lease_back(
         self, worker: Worker, appid: str, deployment: Deployment
@@ -538,15 +512,6 @@ class TestStorageDown:
         deployment.heal()
         clock.shift(LEASE_SECONDS)
         assert wechat.accepts(worker().get(appid))
-
-    def test_a_role_that_lacks_a_permission_is_the_operators_fault(
-        self, worker: Worker, appid: str, deployment: Deployment
-    ) -> None:
-        deployment.fail("GetItem", "AccessDeniedException")
-        with pytest.raises(AuthError) as caught:
-            worker().get(appid)
-        assert caught.value.problem is MISCONFIGURED
-        assert "the function's role lacks a permission" in (caught.value.remedy or "")
 
 
 class TestRejected:
@@ -755,17 +720,6 @@ class TestClassicMode:
         assert asked("getAccessToken") == 2
         assert deployment.items("AccessTokens")[0]["forced_count"] == {"N": "1"}
 
-    def test_inside_the_window_old_and_new_both_work(
-        self, worker: Worker, appid: str, clock: time_machine.Traveller, wechat: SimulatedWeChat
-    ) -> None:
-        tokens = worker("classic")
-        old = tokens.get(appid)
-        clock.shift(7200 - 115)
-        new = tokens.get(appid)
-        assert new != old
-        assert wechat.accepts(old)
-        assert wechat.accepts(new)
-
     def test_the_setting_chooses_it(self, deployment: Deployment, appid: str, asked: Asked) -> None:
         deployment.configure(ACCESS_TOKEN_MODE="classic")
         assert deployment.backend.access_tokens.get(appid)
@@ -773,15 +727,6 @@ class TestClassicMode:
 
 
 class TestKeyRing:
-    def test_after_a_rotation_the_token_sealed_before_is_still_read(
-        self, worker: Worker, appid: str, deployment: Deployment, asked: Asked
-    ) -> None:
-        token = worker().get(appid)
-        deployment.put_secret("KeyRing", {"current": "k2", "k1": "k1" * 32, "k2": "k2" * 32})
-        deployment.cold_start()
-        assert deployment.backend.access_tokens.get(appid) == token
-        assert asked("getStableAccessToken") == 1
-
     def test_a_worker_with_the_old_ring_reads_it_again_when_it_meets_the_new_key(
         self,
         worker: Worker,
@@ -812,18 +757,6 @@ class TestKeyRing:
         deployment.cold_start()
         assert wechat.accepts(deployment.backend.access_tokens.get(appid))
         assert asked("getStableAccessToken") == 2
-
-    @pytest.mark.parametrize("ring", ["[]", "{}", '{"current": "k1", "k1": "short"}'])
-    def test_a_secret_that_is_no_key_ring_is_the_operators_fault(
-        self, appid: str, deployment: Deployment, ring: str
-    ) -> None:
-        deployment.backend.access_tokens.get(appid)
-        deployment.put_secret("KeyRing", ring)
-        deployment.cold_start()
-        with pytest.raises(AuthError) as caught:
-            deployment.backend.access_tokens.get(appid)
-        assert caught.value.problem is MISCONFIGURED
-        assert (caught.value.remedy or "").startswith("the key ring secret is not usable: ")
 
 
 def lease(deployment: Deployment, *, until: float, **more: dict[str, str]) -> None:

@@ -326,14 +326,6 @@ class TestWhoseCode:
         )
         assert answer.json["rid"]
 
-    def test_a_foreign_number_comes_as_wechat_gives_it(self, api: Api, phone: Phone) -> None:
-        tap = phone.tap_phone_number(number="13580006666", country_code="852")
-        assert api.phone(tap.code).json == {
-            "phoneNumber": "+85213580006666",
-            "purePhoneNumber": "13580006666",
-            "countryCode": "852",
-        }
-
     def test_each_app_has_codes_of_its_own(
         self, api: Api, phone: Phone, deployment: Deployment
     ) -> None:
@@ -378,13 +370,6 @@ class TestStorageDown:
         )
         deployment.fail("DeleteItem")
         assert api.phone(code).problem == REJECTED
-
-    def test_a_role_that_lacks_a_permission_is_the_operators_fault(
-        self, api: Api, phone: Phone, deployment: Deployment
-    ) -> None:
-        deployment.fail("PutItem", "AccessDeniedException")
-        answer = api.phone(phone.tap_phone_number().code)
-        assert answer.problem == (500, "misconfigured", "contact_support")
 
 
 class TestAccessToken:

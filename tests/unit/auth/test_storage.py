@@ -24,6 +24,7 @@ REGION = "ap-southeast-1"
 KEY: Item = {"user": b"\x00u", "session": "1#a"}
 ITEM: Item = {**KEY, "sealed": b"\xff\x00", "day": 20_000, "at": 1_700_000_000.1236, "name": "名"}
 SETUP = "a table or secret is missing or empty: see the deploy steps"
+ROLE = "the function's role lacks a permission: deploy the template again"
 
 
 @pytest.fixture
@@ -151,6 +152,7 @@ CALLS: dict[str, Callable[[Table], object]] = {
     ("code", "remedy", "throttled"),
     [
         ("ResourceNotFoundException", SETUP, False),
+        ("AccessDeniedException", ROLE, False),
         ("ThrottlingException", None, True),
         ("InternalServerError", None, False),
     ],
