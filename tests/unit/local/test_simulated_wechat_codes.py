@@ -8,7 +8,7 @@ import time_machine
 
 from local.simulated_wechat import App, SimulatedWeChat, WeChatError
 
-from .wechat_caller import APPID, OTHER_APPID, SECRET, Caller, calling, without_rid
+from .wechat_caller import APPID, OTHER_APPID, SECRET, Caller
 
 NOW = 1_795_219_200
 
@@ -39,23 +39,6 @@ def test_code2session_answers_openid_and_session_key_and_no_errcode(
     assert re.fullmatch(r"[0-9A-Za-z+/]{22}==", reply["session_key"])
 
 
-def test_unionid_is_answered_only_for_an_app_of_an_open_platform_account() -> None:
-    wechat = SimulatedWeChat(apps=[App(APPID, SECRET, unionid=True)])
-    phone = wechat.phone()
-    with calling(wechat) as api:
-        reply = api.code2session(phone.login())
-
-    assert reply["unionid"] == phone.unionid
-    assert re.fullmatch(r"o[0-9A-Za-z_-]{27}", reply["unionid"])
-
-
-def test_a_login_code_works_once(wechat: SimulatedWeChat, api: Caller) -> None:
-    code = wechat.phone().login()
-    api.code2session(code)
-
-    assert without_rid(api.code2session(code)) == {"errcode": 40163, "errmsg": "code been used"}
-
-
 @pytest.mark.parametrize(("age", "errcode"), [(299, None), (300, 40029)])
 def test_a_login_code_lives_five_minutes(
     wechat: SimulatedWeChat, api: Caller, age: int, errcode: int | None
@@ -74,14 +57,6 @@ def test_a_spent_login_code_is_merely_invalid_once_it_has_expired(
     wechat.clock.advance(300)
 
     assert api.code2session(code)["errcode"] == 40029
-
-
-def test_a_made_up_login_code_is_invalid(api: Caller) -> None:
-    assert without_rid(api.code2session("0" * 32)) == {"errcode": 40029, "errmsg": "invalid code"}
-
-
-def test_a_phone_code_is_no_login_code(wechat: SimulatedWeChat, api: Caller) -> None:
-    assert api.code2session(wechat.phone().tap_phone_number().code)["errcode"] == 40029
 
 
 def test_a_login_code_of_another_app_is_invalid(wechat: SimulatedWeChat, api: Caller) -> None:
@@ -103,23 +78,6 @@ def test_a_phone_code_is_exchanged_for_the_number(wechat: SimulatedWeChat, api: 
     }
 
 
-def test_country_code_is_a_string_on_demand(wechat: SimulatedWeChat, api: Caller) -> None:
-    wechat.settings.country_code_as_number = False
-    code = wechat.phone().tap_phone_number().code
-
-    assert api.phone_number(api.token(), code)["phone_info"]["countryCode"] == "86"
-
-
-def test_a_foreign_number_carries_its_country_code(wechat: SimulatedWeChat, api: Caller) -> None:
-    tap = wechat.phone().tap_phone_number(country_code="852", number="13580006666")
-
-    phone_info = api.phone_number(api.token(), tap.code)["phone_info"]
-
-    assert phone_info["phoneNumber"] == "+85213580006666"
-    assert phone_info["purePhoneNumber"] == "13580006666"
-    assert phone_info["countryCode"] == 852
-
-
 def test_a_phone_code_works_once(wechat: SimulatedWeChat, api: Caller) -> None:
     token, code = api.token(), wechat.phone().tap_phone_number().code
     api.phone_number(token, code)
@@ -134,22 +92,6 @@ def test_a_phone_code_lives_five_minutes(wechat: SimulatedWeChat, api: Caller) -
     assert api.phone_number(token, early)["errcode"] == 0
     wechat.clock.advance(1)
     assert api.phone_number(token, late)["errcode"] == 40029
-
-
-def test_a_login_code_is_no_phone_code(wechat: SimulatedWeChat, api: Caller) -> None:
-    code = wechat.phone().login()
-
-    assert api.phone_number(api.token(), code)["errcode"] == 40029
-    assert "errcode" not in api.code2session(code)
-
-
-def test_a_phone_code_sent_with_the_users_openid_is_exchanged(
-    wechat: SimulatedWeChat, api: Caller
-) -> None:
-    phone = wechat.phone()
-    code = phone.tap_phone_number().code
-
-    assert api.phone_number(api.token(), code, openid=phone.openid)["errcode"] == 0
 
 
 def test_a_phone_code_sent_with_another_users_openid_is_refused_and_not_spent(

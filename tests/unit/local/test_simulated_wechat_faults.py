@@ -14,44 +14,12 @@ from local.simulated_wechat import Call, Fault, SimulatedWeChat, serve
 from .wechat_caller import APPID, Caller
 
 
-def test_a_fault_hits_once_by_default(wechat: SimulatedWeChat, api: Caller) -> None:
-    wechat.faults.add(Fault("code2Session", "errcode", errcode=-1))
-    phone = wechat.phone()
-
-    assert api.code2session(phone.login())["errcode"] == -1
-    assert "errcode" not in api.code2session(phone.login())
-
-
 def test_a_fault_hits_as_often_as_it_is_told(wechat: SimulatedWeChat, api: Caller) -> None:
     wechat.faults.add(Fault("code2Session", "errcode", errcode=40226, times=2))
     phone = wechat.phone()
 
     told = [api.code2session(phone.login()).get("errcode") for _ in range(3)]
     assert told == [40226, 40226, None]
-
-
-def test_a_fault_without_end_hits_until_it_is_cleared(wechat: SimulatedWeChat, api: Caller) -> None:
-    wechat.faults.add(Fault("code2Session", "errcode", errcode=50001, times=None))
-    phone = wechat.phone()
-    told = [api.code2session(phone.login()).get("errcode") for _ in range(3)]
-    wechat.faults.clear()
-
-    assert told == [50001, 50001, 50001]
-    assert "errcode" not in api.code2session(phone.login())
-
-
-def test_a_fault_hits_its_endpoint_only(wechat: SimulatedWeChat, api: Caller) -> None:
-    wechat.faults.add(Fault("getPhoneNumber", "errcode", times=None))
-
-    assert "access_token" in api.stable_token()
-    assert list(wechat.faults) == [Fault("getPhoneNumber", "errcode", times=None)]
-
-
-def test_a_fault_can_hit_every_endpoint(wechat: SimulatedWeChat, api: Caller) -> None:
-    wechat.faults.add(Fault("*", "errcode", times=None))
-
-    assert api.stable_token()["errcode"] == -1
-    assert api.classic_token()["errcode"] == -1
 
 
 def test_a_fault_can_hit_a_share_of_the_calls(wechat: SimulatedWeChat, api: Caller) -> None:
@@ -86,17 +54,6 @@ def test_a_connection_is_dropped_before_or_after_the_work(
     assert wechat.billed.arrivals == {code: 2}
 
 
-def test_latency_delays_the_answer_but_not_the_work(wechat: SimulatedWeChat, api: Caller) -> None:
-    wechat.faults.add(Fault("code2Session", "latency", seconds=5))
-    code = wechat.phone().login()
-
-    with pytest.raises(urllib3.exceptions.ReadTimeoutError):
-        api.http.request(
-            "GET", f"{api.url}/sns/jscode2session?js_code={code}", timeout=0.5, retries=False
-        )
-    assert wechat.count("code2Session", errcode=41002) == 1
-
-
 def test_latency_and_another_fault_add_up(wechat: SimulatedWeChat, api: Caller) -> None:
     wechat.faults.add(Fault("code2Session", "latency", seconds=0.05))
     wechat.faults.add(Fault("code2Session", "errcode", errcode=-1, seconds=0.05))
@@ -104,22 +61,6 @@ def test_latency_and_another_fault_add_up(wechat: SimulatedWeChat, api: Caller) 
 
     assert api.code2session("0" * 32)["errcode"] == -1
     assert time.perf_counter() - began >= 0.1
-
-
-def test_an_http_error_carries_its_status(wechat: SimulatedWeChat, api: Caller) -> None:
-    wechat.faults.add(Fault("getAccessToken", "status", status=503))
-    response = api.request("GET", "/cgi-bin/token")
-
-    assert response.status == 503
-    assert response.headers["Content-Type"] == "text/html"
-
-
-def test_a_page_comes_with_status_200(wechat: SimulatedWeChat, api: Caller) -> None:
-    wechat.faults.add(Fault("getAccessToken", "html"))
-    response = api.request("GET", "/cgi-bin/token")
-
-    assert response.status == 200
-    assert response.data.startswith(b"<html>")
 
 
 def test_half_a_json_document_comes_after_the_work(wechat: SimulatedWeChat, api: Caller) -> None:

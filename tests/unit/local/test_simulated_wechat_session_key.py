@@ -20,38 +20,6 @@ def test_issuing_a_login_code_replaces_the_session_key_at_once(
     assert api.code2session(code)["session_key"] == after
 
 
-def test_the_session_key_can_wait_for_the_exchange_of_the_code(
-    wechat: SimulatedWeChat, api: Caller
-) -> None:
-    wechat.settings.login_replaces_session_key = False
-    phone = wechat.phone()
-    before = api.code2session(phone.login())["session_key"]
-
-    code = phone.login()
-    assert phone.session_key == before
-
-    after = api.code2session(code)["session_key"]
-    assert after != before
-    assert phone.session_key == after
-
-
-def test_the_live_session_key_is_confirmed(wechat: SimulatedWeChat, api: Caller) -> None:
-    phone = wechat.phone()
-    session = api.code2session(phone.login())
-
-    reply = api.check_session(api.token(), session["openid"], session["session_key"])
-
-    assert reply == {"errcode": 0, "errmsg": "ok"}
-
-
-def test_a_replaced_session_key_is_not_confirmed(wechat: SimulatedWeChat, api: Caller) -> None:
-    phone = wechat.phone()
-    old = api.code2session(phone.login())["session_key"]
-    phone.login()
-
-    assert api.check_session(api.token(), phone.openid, old)["errcode"] == 87009
-
-
 def test_an_expired_session_key_is_gone(wechat: SimulatedWeChat, api: Caller) -> None:
     phone = wechat.phone()
     old = api.code2session(phone.login())["session_key"]

@@ -55,14 +55,6 @@ def test_stable_mode_makes_a_new_token_in_the_last_five_minutes_and_both_work_fo
     assert [refusal(wechat, api, each) for each in (old, new["access_token"])] == [42001, 0]
 
 
-def test_a_token_expires_after_two_hours(wechat: SimulatedWeChat, api: Caller) -> None:
-    token = api.token()
-    wechat.clock.advance(7199)
-    assert refusal(wechat, api, token) == 0
-    wechat.clock.advance(1)
-    assert refusal(wechat, api, token) == 42001
-
-
 def test_force_kills_the_last_token_at_once(wechat: SimulatedWeChat, api: Caller) -> None:
     old = api.token()
     new = api.stable_token(force=True)
@@ -120,60 +112,8 @@ def test_stable_and_classic_tokens_do_not_affect_one_another(
     assert refusal(wechat, api, forced) == 0
 
 
-def test_the_apps_tokens_do_not_affect_one_another(wechat: SimulatedWeChat, api: Caller) -> None:
-    token = api.token()
-    api.stable_token(force=True, appid=OTHER_APPID)
-
-    assert refusal(wechat, api, token) == 0
-
-
 def test_a_made_up_token_is_illegal(wechat: SimulatedWeChat, api: Caller) -> None:
     assert refusal(wechat, api, "made-up") == 40014
-
-
-@pytest.mark.parametrize("errcode", [40001, 40014, 42001])
-def test_a_revoked_token_is_refused_and_normal_mode_makes_another(
-    wechat: SimulatedWeChat, api: Caller, errcode: int
-) -> None:
-    token, classic = api.token(), api.classic_token()["access_token"]
-    wechat.revoke_access_token(APPID, errcode=errcode)
-
-    assert refusal(wechat, api, token) == errcode
-    assert refusal(wechat, api, classic) == errcode
-    assert refusal(wechat, api, api.token()) == 0
-
-
-def test_a_token_revoked_for_good_is_handed_out_again_until_forced(
-    wechat: SimulatedWeChat, api: Caller
-) -> None:
-    token = api.token()
-    wechat.revoke_access_token(APPID, sticky=True)
-
-    assert api.token() == token
-    assert refusal(wechat, api, token) == 40001
-    forced = api.stable_token(force=True)["access_token"]
-    assert forced != token
-    assert refusal(wechat, api, forced) == 0
-
-
-def test_all_tokens_of_an_app_can_be_refused_until_they_are_accepted_again(
-    wechat: SimulatedWeChat, api: Caller
-) -> None:
-    wechat.refuse_all_tokens(APPID)
-    tokens = [api.token(), api.stable_token(force=True)["access_token"]]
-    assert [refusal(wechat, api, each) for each in tokens] == [40001, 40001]
-
-    wechat.accept_tokens(APPID)
-    assert refusal(wechat, api, tokens[1]) == 0
-
-
-@pytest.mark.parametrize("errcode", [40125, 40001])
-def test_a_wrong_secret_is_refused(wechat: SimulatedWeChat, api: Caller, errcode: int) -> None:
-    wechat.settings.wrong_secret_errcode = errcode
-
-    assert api.stable_token(secret="wrong")["errcode"] == errcode
-    assert api.classic_token(secret="wrong")["errcode"] == errcode
-    assert api.code2session(wechat.phone().login(), secret="wrong")["errcode"] == 40125
 
 
 def test_an_unknown_appid_is_invalid(wechat: SimulatedWeChat, api: Caller) -> None:
