@@ -3,7 +3,6 @@
 import itertools
 import random
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -89,11 +88,11 @@ class Visitors:
         """Say that the clock has moved: what was made before is too old now."""
         self._hours += 1
 
-    def come(self, together: int, until: float) -> None:
-        """Let so many visit at the same time, until `time.monotonic()` has come so far."""
+    def come(self, together: int, enough: Callable[[], bool]) -> None:
+        """Let so many visit at the same time, one visit after another, until it is enough."""
 
         def one_after_the_other() -> None:
-            while time.monotonic() < until:
+            while not enough():
                 self._visit()
 
         self._in_threads(together, one_after_the_other)
