@@ -5,5 +5,5 @@
 * ``environment`` – one Lambda environment in a process: the program that is timed.
 * ``measuring`` – starts such processes and reads their clocks.
 * ``crypto`` – decrypting and sealing beside OpenSSL.
-* ``report`` – the tables and the targets; ``chart`` – the picture.
+* ``report`` – the tables and the targets.
 """

@@ -1,4 +1,4 @@
-"""`make bench`: measure all contestants in turn, print tables, write the figures and a chart."""
+"""`make bench`: measure all contestants in turn, print tables, write the figures."""
 
 import argparse
 import json
@@ -12,16 +12,7 @@ from typing import Any, Final
 
 from bench import artefacts, budgets, measuring, scene
 from bench.artefacts import FLOOR
-from bench.chart import chart
-from bench.report import (
-    FASTAPI,
-    FASTAPI_SHIPPED,
-    ROUND_TRIPS,
-    UNCOMPILED,
-    ratios,
-    report,
-    targets,
-)
+from bench.report import FASTAPI, FASTAPI_SHIPPED, UNCOMPILED, report, targets
 from local.emulator import BUILT, ROOT
 
 FOLDER: Final = ROOT / "docs/bench"
@@ -37,7 +28,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=15, help="processes of each contestant")
     parser.add_argument("--requests", type=int, default=150, help="warm requests of a process")
     parser.add_argument("--python", required=True, help="CPython 3.13")
-    parser.add_argument("--to", type=Path, default=FOLDER, help="folder of figures and chart")
+    parser.add_argument("--to", type=Path, default=FOLDER, help="folder of the figures")
     order = parser.parse_args()
     if not BUILT.is_file():
         print("nothing is built: run `make build`", file=sys.stderr)
@@ -120,9 +111,6 @@ def write(figures: dict[str, Any], folder: Path) -> None:
     """Write what the documentation shows."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "bench.json").write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
-    cold = figures["cold"]
-    multiples = {name: ratios(each["first"], cold[FLOOR]["first"]) for name, each in cold.items()}
-    (folder / "bench.svg").write_text(chart(multiples, ROUND_TRIPS, figures["commit"]), "utf-8")
     (folder / "bench.txt").write_text(report(figures) + "\n", "utf-8")
 
 

@@ -137,16 +137,10 @@ def _targets(found: Sequence[Target]) -> str:
     )
 
 
-def spread(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return the lower quartile, the median and the upper quartile."""
-    if len(values) == 1:
-        return values[0], values[0], values[0]
-    low, middle, high = quantiles(values, n=4, method="inclusive")
-    return low, middle, high
-
-
 def _quartiles(values: Sequence[float], digits: int = 2) -> str:
-    low, middle, high = spread(values)
+    low = middle = high = values[0]
+    if len(values) > 1:
+        low, middle, high = quantiles(values, n=4, method="inclusive")
     return f"{middle:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
 
 
