@@ -15,11 +15,9 @@ _CASES: tuple[Callable[[Crowd], Figures], ...] = (
     scenarios.cold,
     scenarios.renewal,
     scenarios.holder_killed,
-    scenarios.holder_frozen,
     scenarios.rejected,
     partial(scenarios.rejected, errcode=40014, sticky=True),
     partial(scenarios.rejected, errcode=42001, sticky=True),
-    scenarios.refused_for_good,
     partial(scenarios.cold, mode="classic"),
     partial(scenarios.rejected, mode="classic"),
 )

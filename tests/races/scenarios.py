@@ -139,27 +139,6 @@ def holder_killed(crowd: Crowd, mode: TokenMode = "stable") -> Figures:
     return _figures(crowd, _title(holder_killed, mode), appid, [*early, *late], expected)
 
 
-def holder_frozen(crowd: Crowd, mode: TokenMode = "stable", frozen: float = 0.0) -> Figures:
-    """4: Who renews is frozen past its lease, and wakes up after others have renewed."""
-    world, appid = _hired(crowd, mode)
-    with _renewing(world, appid, mode, seconds=CALL) as holder:
-        holder.signal(signal.SIGSTOP)
-        world.wechat.revoke_access_token(appid)  # what the holder will be told is dead by then
-        world.advance(LEASE_SECONDS)
-        others = crowd.all_at_once("get", 50)
-        renewed = world.row(appid)
-        time.sleep(frozen)
-        holder.signal(signal.SIGCONT)
-        late = holder.report().outcomes[0]
-    expected = {
-        "the others renew once": world.token_calls(appid) == 2,
-        "every one of them gets a token that WeChat accepts": _all_accepted(others),
-        "the late result does not overwrite theirs": world.row(appid) == renewed,
-        "the late one goes on with theirs": late.accepted and late.token == others[0].token,
-    }
-    return _figures(crowd, _title(holder_frozen, mode), appid, [late, *others], expected)
-
-
 def rejected(
     crowd: Crowd,
     mode: TokenMode = "stable",
@@ -194,25 +173,6 @@ def rejected(
         expected,
         calls=calls,
     )
-
-
-def refused_for_good(crowd: Crowd, mode: TokenMode = "stable") -> Figures:
-    """5: WeChat refuses every token of the app, until it does not."""
-    world, appid = _hired(crowd, mode)
-    world.wechat.refuse_all_tokens(appid)
-    outcomes = crowd.all_at_once("request", 50)
-    calls = world.token_calls(appid)
-    world.wechat.accept_tokens(appid)
-    healed = crowd.all_at_once("request", 50)
-    expected = {
-        "each request ends in an error": all(outcome.error for outcome in outcomes),
-        "the operator is told what to do": any(outcome.remedy for outcome in outcomes),
-        "at most 2 tries a request": all(outcome.tries <= 2 for outcome in outcomes),
-        "at most 2 token calls a request": all(o.token_calls <= 2 for o in outcomes),
-        "2 token calls in all": calls == 2,
-        "when WeChat accepts again everything works": _all_accepted(healed),
-    }
-    return _figures(crowd, _title(refused_for_good, mode), appid, outcomes, expected, calls=calls)
 
 
 _TOKEN = frozenset(ENDPOINT.values())

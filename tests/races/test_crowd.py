@@ -51,15 +51,6 @@ def test_a_holder_that_is_killed_delays_the_others_by_its_lease_and_no_more(
     assert figures.token_calls == 2
 
 
-@pytest.mark.parametrize(("mode", "frozen"), [("stable", 0), ("classic", 0), ("stable", 5)])
-def test_a_holder_that_is_frozen_past_its_lease_or_its_call_does_not_overwrite_the_newer_token(
-    crowd: Crowd, mode: TokenMode, frozen: float
-) -> None:
-    figures = scenarios.holder_frozen(crowd, mode, frozen)
-    assert figures.off == []
-    assert figures.token_calls == 2
-
-
 @both_modes
 @every_errcode
 def test_fifty_workers_notice_a_refused_token_at_once_and_one_renews(
@@ -85,12 +76,3 @@ def test_clocks_a_minute_apart_do_not_keep_a_refused_token(
     crowd: Crowd, mode: TokenMode, sticky: bool
 ) -> None:
     assert scenarios.rejected(crowd, mode, half_a_minute_each_way, sticky=sticky).off == []
-
-
-@both_modes
-def test_an_app_that_is_refused_for_good_ends_in_an_error_and_heals_by_itself(
-    crowd: Crowd, mode: TokenMode
-) -> None:
-    figures = scenarios.refused_for_good(crowd, mode)
-    assert figures.off == []
-    assert figures.token_calls == 2

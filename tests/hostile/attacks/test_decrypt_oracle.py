@@ -5,7 +5,6 @@ import json
 import random
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,12 +16,11 @@ from Crypto.Cipher import AES
 
 from local.runtime import Runtime, context_of, functions_write_to
 from local.simulated_wechat import Phone
-from tests.harness.api import Answer, Api
+from tests.harness.api import Api
 from tests.harness.deployment import Deployment
 from tests.harness.figures import Say
 from tests.harness.leaks import spellings
 from tests.hostile.attacks.forging import NothingLearnedError, decipher, forge
-from tests.hostile.attacks.leak_watch import Watch
 from tests.hostile.attacks.leaky import LEAKS, leaking
 from tests.hostile.attacks.observing import (
     CHANNELS,
@@ -31,7 +29,6 @@ from tests.hostile.attacks.observing import (
     MEASURED,
     PAIRS,
     Function,
-    Observation,
     Sample,
     as_fields,
     compare,
@@ -225,60 +222,6 @@ class TestTheAttackWorks:
             f"with {function.sent - learnt:,} more"
         )
 
-    def test_the_whole_stack_is_forged_through_if_it_leaks(
-        self, api: Api, deployment: Deployment, attacker: Phone
-    ) -> None:
-        """Over HTTP, with everything real between the attacker and the leak."""
-        deployment.configure(**UNLIMITED)
-        token = api.logged_in(attacker)
-        deployment.wrap(
-            lambda _, serve: leaking(serve, LEAKS["status"], lambda: str(attacker.session_key))
-        )
-        send = Wire(api, deployment, token=token)
-        tap = attacker.tap_phone_number()
-        oracle = learn(send, *wrong_and_right(tap.encrypted_data, tap.iv), "status")
-        assert oracle
-        found = decipher(oracle, bytes(16), last=2)
-        key = base64.b64decode(str(attacker.session_key))
-        assert found[-2:] == AES.new(key, AES.MODE_ECB).decrypt(bytes(16))[-2:]
-        api.answers.clear()  # a leaky answer need not keep to the contract
-
-
-class Wire:
-    """The attacker's view over HTTP, and what leaves the backend meanwhile."""
-
-    def __init__(self, api: Api, deployment: Deployment, *, token: str) -> None:
-        self._api = api
-        self._deployment = deployment
-        self._token = token
-
-    def __call__(self, iv: bytes, ciphertext: bytes) -> Observation:
-        before = self._asked()
-        answer = self._api.decrypt(token=self._token, **as_fields(iv, ciphertext))
-        calls = self._asked() - before
-        return observed(answer, calls)
-
-    def _asked(self) -> Counter[str]:
-        return self._deployment.operations + Counter(self._deployment.wechat.counts())
-
-
-def observed(answer: Answer, calls: Counter[str]) -> Observation:
-    """Blot out what is new in every answer."""
-    named = {name.lower(): value for name, value in answer.headers.items()}
-    request_id = named.pop("apigw-requestid")
-    del named["date"]
-    text = answer.content.decode()
-    assert answer.json["requestId"] == request_id
-    return Observation(
-        status=answer.status,
-        body=text.replace(request_id, ""),
-        headers=tuple(sorted(named.items())),
-        length=len(answer.content),
-        calls=tuple(sorted(calls.elements())),
-        seconds=0,
-        processor=0,
-    )
-
 
 class TestOurs:
     @pytest.mark.parametrize("channel", CHANNELS)
@@ -299,20 +242,6 @@ class TestOurs:
             decipher(differs, bytes(16))
         assert function.sent == 1 + 256  # each value of the byte was tried, the right one too
         say("ours: of 256 values of a byte none looks different, in no channel")
-
-    def test_every_failure_looks_the_same_over_the_wire(
-        self, api: Api, deployment: Deployment, attacker: Phone, watch: Watch, say: Say
-    ) -> None:
-        deployment.configure(**UNLIMITED)
-        send = Wire(api, deployment, token=watch.token(api.logged_in(watch.person(attacker))))
-        watch.person(attacker)
-        kinds = failures(attacker)
-        send(*kinds["wrong padding"])  # everything is warm, and the day's count begun
-        seen = {kind: {send(*sample) for _ in range(5)} for kind, sample in kinds.items()}
-        (looks,) = {frozenset(each) for each in seen.values()}
-        (only,) = looks
-        assert (only.status, only.calls) == (422, ("Query", "UpdateItem", "checkEncryptedData"))
-        say(f"ours, over HTTP: {len(kinds)} kinds of failure, 5 of each, one look in all channels")
 
     def test_every_failure_takes_the_same_time(
         self, deployment: Deployment, attacker: Phone, say: Say

@@ -2,7 +2,6 @@ import base64
 import http.client
 import json
 import textwrap
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ import pytest
 
 from local.gateway import Gateway, Served
 from local.runtime import FunctionError, FunctionTimeoutError, Runtime
-from local.stack import Stack
 from local.template import TemplateError, read_template
 
 TEMPLATE = """
@@ -420,44 +418,11 @@ def test_each_answer_is_told_with_its_problem_code(api: Api) -> None:
     assert (second.path, second.status, second.code) == ("/nowhere", 404, None)
 
 
-def test_requests_are_served_at_the_same_time(api: Api) -> None:
-    together = threading.Barrier(4, timeout=5)
-    replies: list[int] = []
-
-    def ask() -> None:
-        together.wait()
-        replies.append(api.answer('__import__("time").sleep(0) or {"statusCode": 200}').status)
-
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert replies == [200] * 4
-
-
-def test_a_function_without_route_is_invoked_by_the_name_of_its_folder(api: Api) -> None:
-    result = api.runtime.invoke("guard", {"headers": {"authorization": "good"}})
-    assert result["isAuthorized"] is True
-
-
 def test_an_invocation_says_what_went_wrong(api: Api) -> None:
     with pytest.raises(FunctionError, match="answer raised ZeroDivisionError"):
         api.runtime.invoke("answer", "1 / 0")
     with pytest.raises(FunctionTimeoutError, match="slow timed out after 0 seconds"):
         api.runtime.invoke("slow", {})
-
-
-def test_an_environment_keeps_its_backend_until_it_starts_again() -> None:
-    with Stack.start() as stack:
-        environment = stack.environment
-        first = environment.backend()
-        assert environment.backend() is first
-        environment.restart({"SESSION_DAYS": "3"}, sleep=print)
-        second = environment.backend()
-        assert (second.settings.session_life, second.sleep) == (3 * 86_400, print)
-        environment.restart()
-        assert environment.backend().settings == first.settings
 
 
 @pytest.mark.parametrize(
