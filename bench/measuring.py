@@ -151,7 +151,7 @@ class Bench:
             layers=artefact.layers,
             environment=dict(self.settings),
         )
-        application = Application({"it": function}, (), {}, (), (), ())
+        application = Application({"it": function}, (), {}, (), ())
         aws = aws_variables(self.url)
         with mock.patch.dict(os.environ, aws), Emulator(application) as emulator:
             began = time.perf_counter()

@@ -118,14 +118,6 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
-    """A function that is started by the clock: `function` is a Function.name."""
-
-    function: str
-    expression: str
-
-
-@dataclass(frozen=True, slots=True)
 class Application:
     """The template, resolved for one set of parameters. Functions are keyed by Function.name."""
 
@@ -134,7 +126,6 @@ class Application:
     authorizers: Mapping[str, Authorizer]
     tables: tuple[Table, ...]
     secrets: tuple[Secret, ...]
-    schedules: tuple[Schedule, ...]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -212,21 +203,20 @@ class _Resolver:
         functions = [self.function(logical_id) for logical_id in self.of_type("Function")]
         by_arn = {function.arn: function for function in functions}
         authorizers: dict[str, Authorizer] = {}
-        defaults: dict[str, str | None] = {}
         for api in self.of_type("HttpApi"):
             auth = self.properties(api).get("Auth", {})
-            defaults[api] = auth.get("DefaultAuthorizer")
+            if "DefaultAuthorizer" in auth:
+                raise TemplateError(f"{api}: DefaultAuthorizer is not simulated")
             for name, properties in auth.get("Authorizers", {}).items():
                 authorizers[name] = _authorizer(name, properties, by_arn)
-        routes, schedules = [], []
+        routes = []
         for function in functions:
             for event in self.properties(function.logical_id).get("Events", {}).values():
                 match event["Type"]:
                     case "HttpApi":
-                        routes.append(_route(function, event["Properties"], defaults, authorizers))
+                        routes.append(_route(function, event["Properties"], authorizers))
                     case "ScheduleV2":
-                        expression = event["Properties"]["ScheduleExpression"]
-                        schedules.append(Schedule(function.name, expression))
+                        pass  # here whoever wants it invokes the function
                     case other:
                         raise TemplateError(
                             f"{function.logical_id}: events of type {other} are not simulated"
@@ -237,7 +227,6 @@ class _Resolver:
             authorizers=authorizers,
             tables=tuple(self.table(logical_id) for logical_id in self.of_type("Table")),
             secrets=tuple(self.secret(logical_id) for logical_id in self.of_type("Secret")),
-            schedules=tuple(schedules),
         )
 
     def of_type(self, name: str) -> Iterator[str]:
@@ -350,20 +339,18 @@ class _Resolver:
         return self.physical_name(name, naming_property) if naming_property else name
 
     def substitute(self, value: Any, where: str) -> str:
-        text, names = value if isinstance(value, list) else (value, {})
-        values = {name: self.resolve(item, where) for name, item in names.items()}
+        if not isinstance(value, str):
+            raise TemplateError(f"{where}: Fn::Sub with values of its own is not simulated")
 
         def replacement(match: re.Match[str]) -> str:
             name = match[1]
             if name.startswith("!"):
                 return f"${{{name[1:]}}}"
-            if name in values:
-                return str(values[name])
             if "." in name:
                 return self.attribute(name.split(".", 1), where)
             return str(self.reference(name, where))
 
-        return re.sub(r"\$\{([^}]+)\}", replacement, text)
+        return re.sub(r"\$\{([^}]+)\}", replacement, value)
 
     def attribute(self, value: Any, where: str) -> str:
         logical_id, attribute = value
@@ -404,7 +391,6 @@ _INTRINSICS: dict[str, Callable[[_Resolver, Any, str], Any]] = {
     "Fn::Equals": _Resolver.equals,
     "Fn::Not": lambda resolver, value, where: not resolver.resolve(value[0], where),
     "Fn::And": lambda resolver, value, where: all(resolver.resolve(value, where)),
-    "Fn::Or": lambda resolver, value, where: any(resolver.resolve(value, where)),
 }
 
 
@@ -428,16 +414,12 @@ def _merge(base: Any, over: Any) -> Any:
 def _route(
     function: Function,
     properties: dict[str, Any],
-    defaults: dict[str, str | None],
     authorizers: dict[str, Authorizer],
 ) -> Route:
     method, path = properties["Method"].upper(), properties["Path"]
     if method in {"ANY", "*"} or "{" in path:
         raise TemplateError(f"{function.logical_id}: route {method} {path} is not simulated")
-    default = defaults.get(properties.get("ApiId", "ServerlessHttpApi"))
-    authorizer = properties.get("Auth", {}).get("Authorizer", default)
-    if authorizer == "NONE":
-        authorizer = None
+    authorizer = properties.get("Auth", {}).get("Authorizer")
     if authorizer is not None and authorizer not in authorizers:
         raise TemplateError(f"{function.logical_id}: there is no authorizer {authorizer}")
     return Route(method, path, function.name, authorizer)

@@ -8,7 +8,6 @@ from local.template import (
     GeneratedSecret,
     Key,
     Route,
-    Schedule,
     Secret,
     Table,
     TemplateError,
@@ -40,7 +39,6 @@ Resources:
     Type: AWS::Serverless::HttpApi
     Properties:
       Auth:
-        DefaultAuthorizer: Guard
         Authorizers:
           Guard:
             FunctionArn: !Ref GuardFunction.Alias
@@ -64,10 +62,10 @@ Resources:
       Events:
         Open:
           Type: HttpApi
-          Properties: {ApiId: !Ref Api, Method: post, Path: /open, Auth: {Authorizer: NONE}}
+          Properties: {ApiId: !Ref Api, Method: post, Path: /open}
         Guarded:
           Type: HttpApi
-          Properties: {ApiId: !Ref Api, Method: GET, Path: /guarded}
+          Properties: {ApiId: !Ref Api, Method: GET, Path: /guarded, Auth: {Authorizer: Guard}}
         Tick:
           Type: ScheduleV2
           Properties: {ScheduleExpression: rate(1 minute)}
@@ -134,11 +132,6 @@ def test_an_alias_is_here_what_its_function_is(write: Write) -> None:
         )
 
 
-def test_how_a_function_is_brought_to_aws_is_not_looked_at(write: Write) -> None:
-    assert "OtherNetwork" in TEMPLATE
-    assert read_template(write(TEMPLATE), {"Owner": "me"}).functions["hello"].timeout == 7
-
-
 def test_environment_variables_are_resolved_to_text(write: Write) -> None:
     functions = read_template(write(TEMPLATE), {"Owner": "me"}, stack_name="s").functions
     assert functions["guard"].environment == {"TABLE": "Items", "OWNER": "me", "MODE": "plain"}
@@ -161,7 +154,6 @@ def test_routes_know_their_function_and_authorizer(write: Write) -> None:
         Route("GET", "/guarded", "hello", "Guard"),
     )
     assert application.authorizers == {"Guard": Authorizer("Guard", "guard", ("authorization",))}
-    assert application.schedules == (Schedule("hello", "rate(1 minute)"),)
 
 
 def test_tables_and_secrets_are_read(write: Write) -> None:
@@ -204,8 +196,14 @@ def test_an_unknown_parameter_is_refused(write: Write) -> None:
         ("Type: ScheduleV2", "Type: SQS", "HelloFunction: events of type SQS are not simulated"),
         ("Path: /open", "Path: '/open/{id}'", "route POST /open/{id} is not simulated"),
         ("Method: post", "Method: any", "route ANY /open is not simulated"),
-        ("Authorizer: NONE", "Authorizer: Nobody", "there is no authorizer Nobody"),
+        ("Authorizer: Guard", "Authorizer: Nobody", "there is no authorizer Nobody"),
         ('Version: "2.0"', 'Version: "1.0"', "only payload 2.0 with simple responses"),
+        (
+            "      Auth:\n",
+            "      Auth:\n        DefaultAuthorizer: Guard\n",
+            "DefaultAuthorizer is",
+        ),
+        ('!Sub "${HelloFunction.Arn}"', "!Sub [a, {}]", "Fn::Sub with values of its own is not"),
     ],
 )
 def test_what_is_not_simulated_is_named(write: Write, old: str, new: str, message: str) -> None:
