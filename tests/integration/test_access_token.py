@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 import time_machine
 
+from local import APPID
 from local.simulated_wechat import App, Call, Fault, SimulatedWeChat
 from tests.harness.deployment import Asked, Deployment
 from wechat_auth.errors import (
@@ -19,756 +21,578 @@ from wechat_auth.tokens.access_tokens import FORCED_PER_DAY, AccessTokens
 from wechat_auth.tokens.sources import app_secret_source
 from wechat_auth.tokens.table import LEASE_SECONDS, TokenTable
 
-Worker = Callable[..., AccessTokens]
 
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Workers, what they share, and what can happen to it."""
 
-@pytest.fixture
-def worker(deployment: Deployment, clock: time_machine.Traveller) -> Worker:
-    """Make workers, each with a memory of its own; when one would sleep, the clock moves."""
+    deployment: Deployment
+    clock: time_machine.Traveller
+    asked: Asked
 
-    def make(
-        mode: TokenMode = "stable", sleep: Callable[[float], None] | None = None
+    def worker(
+        self, mode: TokenMode = "stable", sleep: Callable[[float], None] | None = None
     ) -> AccessTokens:
-        backend = deployment.backend
-        return AccessTokens(
-            token_table(deployment),
-            app_secret_source(mode, backend.wechat, backend.secrets),
-            backend.secrets,
-            sleep=sleep or clock.shift,
-        )
+        """Make one with a memory of its own; when it would sleep, the clock moves."""
+        backend = self.deployment.backend
+        source = app_secret_source(mode, backend.wechat, backend.secrets)
+        return AccessTokens(self.table(), source, backend.secrets, sleep=sleep or self.clock.shift)
 
-    return make
+    def table(self) -> TokenTable:
+        """Return the table as a worker of its own sees it."""
+        backend = self.deployment.backend
+        table = backend.aws.table(backend.settings.access_tokens_table)
+        return TokenTable(table, backend.secrets, clock=time.time)
 
+    @property
+    def wechat(self) -> SimulatedWeChat:
+        return self.deployment.wechat
 
-def token_table(deployment: Deployment) -> TokenTable:
-    """Return the table as a worker of its own sees it."""
-    backend = deployment.backend
-    table = backend.aws.table(backend.settings.access_tokens_table)
-    return TokenTable(table, backend.secrets, clock=time.time)
+    @property
+    def token_calls(self) -> int:
+        """How often WeChat was asked for a token in stable mode."""
+        return self.asked("getStableAccessToken")
+
+    def lease(self, *, until: float, **more: dict[str, str]) -> None:
+        """Let another worker hold the lease on the app's item until then."""
+        (item,) = self.deployment.items("AccessTokens") or [{"appid": {"S": APPID}}]
+        version = max(int(item.get("version", {"N": "0"})["N"]), 1)
+        held = {"lease_until": {"N": f"{until:.3f}"}, "version": {"N": str(version)}}
+        self.deployment.put("AccessTokens", item | held | more)
 
 
 @pytest.fixture
-def appid(deployment: Deployment) -> str:
-    return deployment.stack.appid
+def scene(deployment: Deployment, clock: time_machine.Traveller, asked: Asked) -> Scene:
+    return Scene(deployment, clock, asked)
 
 
 class TestMemoryThenTableThenWeChat:
-    def test_the_first_worker_asks_wechat_and_the_others_read_the_table(
-        self, worker: Worker, appid: str, asked: Asked, wechat: SimulatedWeChat
-    ) -> None:
-        first = worker().get(appid)
-        assert wechat.accepts(first)
-        assert [worker().get(appid) for _ in range(3)] == [first] * 3
-        assert asked("getStableAccessToken") == 1
+    def test_the_first_worker_asks_wechat_and_the_others_read_the_table(self, scene: Scene) -> None:
+        first = scene.worker().get(APPID)
+        assert scene.wechat.accepts(first)
+        assert [scene.worker().get(APPID) for _ in range(3)] == [first] * 3
+        assert scene.token_calls == 1
 
-    def test_what_is_in_memory_costs_no_read(
-        self, worker: Worker, appid: str, deployment: Deployment, clock: time_machine.Traveller
-    ) -> None:
-        tokens = worker()
-        token = tokens.get(appid)
-        deployment.operations.clear()
-        clock.shift(7200 - 180 - 5)
-        assert tokens.get(appid) == token
-        assert deployment.operations == {}
+    def test_what_is_in_memory_costs_no_read(self, scene: Scene) -> None:
+        tokens = scene.worker()
+        token = tokens.get(APPID)
+        scene.deployment.operations.clear()
+        scene.clock.shift(7200 - 180 - 5)
+        assert tokens.get(APPID) == token
+        assert scene.deployment.operations == {}
 
-    def test_a_read_from_the_table_is_one_read(
-        self, worker: Worker, appid: str, deployment: Deployment
-    ) -> None:
-        worker().get(appid)
-        deployment.operations.clear()
-        worker().get(appid)
-        assert deployment.operations == {"GetItem": 1}
+    def test_a_read_from_the_table_is_one_read(self, scene: Scene) -> None:
+        scene.worker().get(APPID)
+        scene.deployment.operations.clear()
+        scene.worker().get(APPID)
+        assert scene.deployment.operations == {"GetItem": 1}
 
-    def test_the_table_holds_the_token_sealed_and_bound_to_its_app(
-        self, worker: Worker, appid: str, deployment: Deployment
-    ) -> None:
-        token = worker().get(appid)
-        (item,) = deployment.items("AccessTokens")
+    def test_the_table_holds_the_token_sealed_and_bound_to_its_app(self, scene: Scene) -> None:
+        token = scene.worker().get(APPID)
+        (item,) = scene.deployment.items("AccessTokens")
         assert token not in repr(item)
         assert set(item) == {
             "appid", "version", "lease_until", "expires_at",
             "sealed", "token_expires_at", "life", "renew_from",
         }  # fmt: skip
         other = App("wxfedcba9876543210", "0" * 32)
-        deployment.serve_apps(*deployment.wechat.apps[:1], other)
-        deployment.put("AccessTokens", item | {"appid": {"S": other.appid}})
-        assert worker().get(other.appid) != token
+        scene.deployment.serve_apps(*scene.wechat.apps[:1], other)
+        scene.deployment.put("AccessTokens", item | {"appid": {"S": other.appid}})
+        assert scene.worker().get(other.appid) != token
 
-    def test_the_item_outlives_its_token_by_two_days_for_what_it_counts(
-        self, worker: Worker, appid: str, deployment: Deployment
-    ) -> None:
+    def test_the_item_outlives_its_token_by_two_days_for_what_it_counts(self, scene: Scene) -> None:
         began = time.time()
-        worker().get(appid)
-        (item,) = deployment.items("AccessTokens")
+        scene.worker().get(APPID)
+        (item,) = scene.deployment.items("AccessTokens")
         assert float(item["token_expires_at"]["N"]) == pytest.approx(began + 7200, abs=2)
         assert int(item["expires_at"]["N"]) == pytest.approx(began + 7200 + 2 * 86_400, abs=2)
 
-    def test_an_item_past_its_time_is_not_used_though_it_is_still_there(
-        self, worker: Worker, appid: str, clock: time_machine.Traveller, wechat: SimulatedWeChat
-    ) -> None:
-        dead = worker().get(appid)
-        clock.shift(7200)
-        renewed = worker().get(appid)
+    def test_an_item_past_its_time_is_not_used_though_it_is_still_there(self, scene: Scene) -> None:
+        dead = scene.worker().get(APPID)
+        scene.clock.shift(7200)
+        renewed = scene.worker().get(APPID)
         assert renewed != dead
-        assert wechat.accepts(renewed)
+        assert scene.wechat.accepts(renewed)
 
-    def test_several_apps_do_not_touch_each_other(
-        self, worker: Worker, deployment: Deployment, appid: str, asked: Asked
-    ) -> None:
+    def test_several_apps_do_not_touch_each_other(self, scene: Scene) -> None:
         other = App("wxfedcba9876543210", "0" * 32)
-        deployment.serve_apps(*deployment.wechat.apps[:1], other)
-        tokens = worker()
-        ours, theirs = tokens.get(appid), tokens.get(other.appid)
-        deployment.wechat.revoke_access_token(other.appid)
+        scene.deployment.serve_apps(*scene.wechat.apps[:1], other)
+        tokens = scene.worker()
+        ours, theirs = tokens.get(APPID), tokens.get(other.appid)
+        scene.wechat.revoke_access_token(other.appid)
         assert tokens.get(other.appid, rejected=theirs) != theirs
-        assert tokens.get(appid) == ours
-        assert asked("getStableAccessToken") == 3
+        assert tokens.get(APPID) == ours
+        assert scene.token_calls == 3
 
 
 class TestRenewal:
     def test_inside_the_window_one_worker_renews_and_the_old_token_works_on(
-        self,
-        worker: Worker,
-        appid: str,
-        clock: time_machine.Traveller,
-        asked: Asked,
-        wechat: SimulatedWeChat,
+        self, scene: Scene
     ) -> None:
-        renewer, other = worker(), worker()
-        old = renewer.get(appid)
-        assert other.get(appid) == old
-        clock.shift(7200 - 115)  # each worker looks at a moment of its own, 120 s before at latest
-        new = renewer.get(appid)
+        renewer, other = scene.worker(), scene.worker()
+        old = renewer.get(APPID)
+        assert other.get(APPID) == old
+        scene.clock.shift(7200 - 115)  # each looks at a moment of its own, 120 s before at latest
+        new = renewer.get(APPID)
         assert new != old
-        assert wechat.accepts(old)
-        assert wechat.accepts(new)
-        assert other.get(appid) == new
-        assert asked("getStableAccessToken") == 2
+        assert scene.wechat.accepts(old)
+        assert scene.wechat.accepts(new)
+        assert other.get(APPID) == new
+        assert scene.token_calls == 2
 
     def test_before_its_last_three_minutes_renewal_is_left_to_the_schedule(
-        self, worker: Worker, appid: str, clock: time_machine.Traveller, asked: Asked
+        self, scene: Scene
     ) -> None:
-        old = worker().get(appid)
-        clock.shift(7200 - 185)
-        assert worker().get(appid) == old
-        assert asked("getStableAccessToken") == 1
+        old = scene.worker().get(APPID)
+        scene.clock.shift(7200 - 185)
+        assert scene.worker().get(APPID) == old
+        assert scene.token_calls == 1
 
-    def test_while_another_renews_nobody_waits(
-        self,
-        worker: Worker,
-        appid: str,
-        clock: time_machine.Traveller,
-        deployment: Deployment,
-        asked: Asked,
-    ) -> None:
-        old = worker().get(appid)
-        clock.shift(7200 - 100)
-        lease(deployment, until=time.time() + LEASE_SECONDS)
-        assert worker(sleep=never).get(appid) == old
-        assert asked("getStableAccessToken") == 1
+    def test_while_another_renews_nobody_waits(self, scene: Scene) -> None:
+        old = scene.worker().get(APPID)
+        scene.clock.shift(7200 - 100)
+        scene.lease(until=time.time() + LEASE_SECONDS)
+        assert scene.worker(sleep=never).get(APPID) == old
+        assert scene.token_calls == 1
 
     def test_a_token_with_little_life_left_is_renewed_in_the_last_half_of_that(
-        self,
-        worker: Worker,
-        appid: str,
-        clock: time_machine.Traveller,
-        deployment: Deployment,
-        asked: Asked,
+        self, scene: Scene
     ) -> None:
-        token = worker().get(appid)
-        clock.shift(7200 - 400)
-        deployment.clear("AccessTokens")
-        assert worker().get(appid) == token  # as WeChat hands it out, with 400 s to live
-        clock.shift(275)  # 180 s of 300 are 120 s of the 200 that are half its life
-        assert worker().get(appid) == token
-        clock.shift(10)
-        assert worker().get(appid) != token
-        assert asked("getStableAccessToken") == 3
+        token = scene.worker().get(APPID)
+        scene.clock.shift(7200 - 400)
+        scene.deployment.clear("AccessTokens")
+        assert scene.worker().get(APPID) == token  # as WeChat hands it out, with 400 s to live
+        scene.clock.shift(275)  # 180 s of 300 are 120 s of the 200 that are half its life
+        assert scene.worker().get(APPID) == token
+        scene.clock.shift(10)
+        assert scene.worker().get(APPID) != token
+        assert scene.token_calls == 3
 
     def test_where_wechat_hands_out_the_same_token_inside_the_window_it_is_left_in_peace(
-        self,
-        worker: Worker,
-        appid: str,
-        clock: time_machine.Traveller,
-        wechat: SimulatedWeChat,
-        asked: Asked,
+        self, scene: Scene
     ) -> None:
-        old = worker().get(appid)
-        wechat.clock.advance(-150)  # its clock is behind ours
+        old = scene.worker().get(APPID)
+        scene.wechat.clock.advance(-150)  # its clock is behind ours
         try:
-            clock.shift(7200 - 170)
-            assert [worker().get(appid) for _ in range(5)] == [old] * 5
-            assert asked("getStableAccessToken") == 2
-            clock.shift(230)
-            assert worker().get(appid) != old
-            assert asked("getStableAccessToken") == 3
+            scene.clock.shift(7200 - 170)
+            assert [scene.worker().get(APPID) for _ in range(5)] == [old] * 5
+            assert scene.token_calls == 2
+            scene.clock.shift(230)
+            assert scene.worker().get(APPID) != old
+            assert scene.token_calls == 3
         finally:
-            wechat.clock.advance(150)
+            scene.wechat.clock.advance(150)
 
-    def test_wechat_down_in_the_window_is_not_felt_until_the_token_dies(
-        self,
-        worker: Worker,
-        appid: str,
-        clock: time_machine.Traveller,
-        wechat: SimulatedWeChat,
-    ) -> None:
-        tokens = worker()
-        old = tokens.get(appid)
-        wechat.faults.add(Fault("getStableAccessToken", "status", times=None))
-        clock.shift(7200 - 150)
-        assert tokens.get(appid) == old
-        assert worker().get(appid) == old
-        clock.shift(150)
-        for each in (tokens, worker()):
+    def test_wechat_down_in_the_window_is_not_felt_until_the_token_dies(self, scene: Scene) -> None:
+        tokens = scene.worker()
+        old = tokens.get(APPID)
+        scene.wechat.faults.add(Fault("getStableAccessToken", "status", times=None))
+        scene.clock.shift(7200 - 150)
+        assert tokens.get(APPID) == old
+        assert scene.worker().get(APPID) == old
+        scene.clock.shift(150)
+        for each in (tokens, scene.worker()):
             with pytest.raises(AuthError) as caught:
-                each.get(appid)
+                each.get(APPID)
             assert (caught.value.problem, caught.value.retry_after) == (WECHAT_UNAVAILABLE, 2)
-        wechat.faults.clear()
-        healed = tokens.get(appid)
+        scene.wechat.faults.clear()
+        healed = tokens.get(APPID)
         assert healed != old
-        assert worker().get(appid) == healed
+        assert scene.worker().get(APPID) == healed
 
-    def test_the_schedule_renews_only_inside_the_window(
-        self,
-        deployment: Deployment,
-        appid: str,
-        clock: time_machine.Traveller,
-        asked: Asked,
-    ) -> None:
+    def test_the_schedule_renews_only_inside_the_window(self, scene: Scene) -> None:
         def outcome() -> str:
-            answer: dict[str, str] = deployment.stack.invoke("refresh_access_token", {})
-            return answer[appid]
+            answer: dict[str, str] = scene.deployment.stack.invoke("refresh_access_token", {})
+            return answer[APPID]
 
         assert outcome() == "renewed"
         assert outcome() == "fresh"
-        clock.shift(7200 - 310)
+        scene.clock.shift(7200 - 310)
         assert outcome() == "fresh"
-        clock.shift(30)
+        scene.clock.shift(30)
         assert outcome() == "renewed"
         assert outcome() == "fresh"
-        assert asked("getStableAccessToken") == 2
+        assert scene.token_calls == 2
 
-    def test_the_schedule_leaves_a_renewal_to_whoever_holds_the_lease(
-        self, worker: Worker, appid: str, clock: time_machine.Traveller, deployment: Deployment
-    ) -> None:
-        worker().get(appid)
-        clock.shift(7200 - 100)
-        lease(deployment, until=time.time() + LEASE_SECONDS)
-        assert worker().renew(appid) is False
+    def test_the_schedule_leaves_a_renewal_to_whoever_holds_the_lease(self, scene: Scene) -> None:
+        scene.worker().get(APPID)
+        scene.clock.shift(7200 - 100)
+        scene.lease(until=time.time() + LEASE_SECONDS)
+        assert scene.worker().renew(APPID) is False
 
     def test_the_schedule_tells_what_it_met_and_goes_on_with_the_next_app(
-        self, deployment: Deployment, appid: str
+        self, scene: Scene
     ) -> None:
         other = App("wxfedcba9876543210", "0" * 32, ip_whitelist=("198.51.100.7",))
-        deployment.serve_apps(other, *deployment.wechat.apps[:1])
-        answer = deployment.stack.invoke("refresh_access_token", {})
-        assert answer == {other.appid: "misconfigured", appid: "renewed"}
-        deployment.fail("GetItem")
-        answer = deployment.stack.invoke("refresh_access_token", {})
-        assert answer == {other.appid: "storage_unavailable", appid: "storage_unavailable"}
+        scene.deployment.serve_apps(other, *scene.wechat.apps[:1])
+        answer = scene.deployment.stack.invoke("refresh_access_token", {})
+        assert answer == {other.appid: "misconfigured", APPID: "renewed"}
+        scene.deployment.fail("GetItem")
+        answer = scene.deployment.stack.invoke("refresh_access_token", {})
+        assert answer == {other.appid: "storage_unavailable", APPID: "storage_unavailable"}
 
 
 class TestLease:
-    def test_a_worker_without_a_token_waits_for_the_one_who_renews(
-        self, worker: Worker, appid: str, deployment: Deployment, asked: Asked
-    ) -> None:
-        renewer = worker()
+    def test_a_worker_without_a_token_waits_for_the_one_who_renews(self, scene: Scene) -> None:
+        renewer = scene.worker()
         slept: list[float] = []
 
         def meanwhile(seconds: float) -> None:
             slept.append(seconds)
             if len(slept) == 3:
-                lease(deployment, until=0)
-                renewer.get(appid)
+                scene.lease(until=0)
+                renewer.get(APPID)
 
-        lease(deployment, until=time.time() + LEASE_SECONDS)
-        token = worker(sleep=meanwhile).get(appid)
-        assert token == renewer.get(appid)
+        scene.lease(until=time.time() + LEASE_SECONDS)
+        token = scene.worker(sleep=meanwhile).get(APPID)
+        assert token == renewer.get(APPID)
         assert len(slept) == 3
         assert all(0.05 <= seconds <= 0.6 for seconds in slept)
-        assert asked("getStableAccessToken") == 1
+        assert scene.token_calls == 1
 
-    def test_waiting_ends_after_eight_seconds(
-        self, worker: Worker, appid: str, deployment: Deployment, asked: Asked
-    ) -> None:
-        lease(deployment, until=time.time() + LEASE_SECONDS)
+    def test_waiting_ends_after_eight_seconds(self, scene: Scene) -> None:
+        scene.lease(until=time.time() + LEASE_SECONDS)
         began = time.time()
         with pytest.raises(AuthError) as caught:
-            worker().get(appid)
+            scene.worker().get(APPID)
         assert caught.value.problem is WECHAT_UNAVAILABLE
         assert caught.value.detail == "No access_token came in time: try again."
         assert 8 <= time.time() - began < 9
-        assert asked("getStableAccessToken") == 0
+        assert scene.token_calls == 0
 
-    def test_a_holder_that_died_delays_renewal_by_its_lease_and_no_more(
-        self,
-        worker: Worker,
-        appid: str,
-        deployment: Deployment,
-        clock: time_machine.Traveller,
-        asked: Asked,
-    ) -> None:
-        lease(deployment, until=time.time() + LEASE_SECONDS)
-        clock.shift(LEASE_SECONDS - 4)
+    def test_a_holder_that_died_delays_renewal_by_its_lease_and_no_more(self, scene: Scene) -> None:
+        scene.lease(until=time.time() + LEASE_SECONDS)
+        scene.clock.shift(LEASE_SECONDS - 4)
         began = time.time()
-        assert worker().get(appid)
+        assert scene.worker().get(APPID)
         assert 3 < time.time() - began < 5
-        assert asked("getStableAccessToken") == 1
+        assert scene.token_calls == 1
 
     @pytest.mark.parametrize("mode", ["stable", "classic"])
     def test_a_holder_frozen_past_its_lease_does_not_overwrite_the_newer_token(
-        self,
-        worker: Worker,
-        appid: str,
-        wechat: SimulatedWeChat,
-        clock: time_machine.Traveller,
-        mode: TokenMode,
+        self, scene: Scene, mode: TokenMode
     ) -> None:
-        frozen, other = worker(mode), worker(mode)
+        frozen, other = scene.worker(mode), scene.worker(mode)
         newer: list[str] = []
 
         def freeze(call: Call) -> None:
             """Run while the answer is on its way to the one that is frozen."""
             if not newer:
-                wechat.on_call = None
-                clock.shift(LEASE_SECONDS + 1)
-                newer.append(other.get(appid))
+                scene.wechat.on_call = None
+                scene.clock.shift(LEASE_SECONDS + 1)
+                newer.append(other.get(APPID))
 
-        wechat.on_call = freeze
-        assert frozen.get(appid) == newer[0]
-        assert worker(mode).get(appid) == newer[0]
-        assert wechat.accepts(newer[0])
+        scene.wechat.on_call = freeze
+        assert frozen.get(APPID) == newer[0]
+        assert scene.worker(mode).get(APPID) == newer[0]
+        assert scene.wechat.accepts(newer[0])
 
-    def test_a_lease_is_taken_by_one_though_both_read_the_same_row(
-        self, deployment: Deployment, appid: str
-    ) -> None:
-        first, second = token_table(deployment), token_table(deployment)
-        row = first.read(appid)
-        assert first.take_lease(appid, row)
-        assert second.take_lease(appid, second.read(appid)) is None
-        assert second.take_lease(appid, row) is None
+    def test_a_lease_is_taken_by_one_though_both_read_the_same_row(self, scene: Scene) -> None:
+        first, second = scene.table(), scene.table()
+        row = first.read(APPID)
+        assert first.take_lease(APPID, row)
+        assert second.take_lease(APPID, second.read(APPID)) is None
+        assert second.take_lease(APPID, row) is None
 
 
 class TestFailure:
     def test_after_a_failure_the_next_worker_pauses_a_second_and_then_asks(
-        self, worker: Worker, appid: str, wechat: SimulatedWeChat, asked: Asked
+        self, scene: Scene
     ) -> None:
-        wechat.faults.add(Fault("getStableAccessToken", "errcode", errcode=-1))
+        scene.wechat.faults.add(Fault("getStableAccessToken", "errcode", errcode=-1))
         with pytest.raises(AuthError):
-            worker().get(appid)
+            scene.worker().get(APPID)
         began = time.time()
-        assert worker().get(appid)
+        assert scene.worker().get(APPID)
         assert 0.5 < time.time() - began < 1.6
-        assert asked("getStableAccessToken") == 2
+        assert scene.token_calls == 2
 
-    def test_a_crowd_asks_once_a_second_while_wechat_is_down(
-        self, worker: Worker, appid: str, wechat: SimulatedWeChat, asked: Asked
-    ) -> None:
-        wechat.faults.add(Fault("getStableAccessToken", "drop_before", times=None))
+    def test_a_crowd_asks_once_a_second_while_wechat_is_down(self, scene: Scene) -> None:
+        scene.wechat.faults.add(Fault("getStableAccessToken", "drop_before", times=None))
         began = time.time()
         for _ in range(10):
             with pytest.raises(AuthError) as caught:
-                worker().get(appid)
+                scene.worker().get(APPID)
             assert caught.value.problem is WECHAT_UNAVAILABLE
-        assert asked("getStableAccessToken") <= time.time() - began + 1
+        assert scene.token_calls <= time.time() - began + 1
 
     @pytest.mark.parametrize(
         ("errcode", "problem"), [(0, WECHAT_UNAVAILABLE), (40164, MISCONFIGURED)]
     )
     def test_those_who_waited_are_told_what_the_renewal_ended_in(
-        self,
-        worker: Worker,
-        appid: str,
-        deployment: Deployment,
-        asked: Asked,
-        errcode: int,
-        problem: object,
+        self, scene: Scene, errcode: int, problem: object
     ) -> None:
         def meanwhile(_: float) -> None:
             failed = {"failed_version": {"N": "1"}, "failed_errcode": {"N": str(errcode)}}
-            lease(deployment, until=time.time() + 1, **failed)
+            scene.lease(until=time.time() + 1, **failed)
 
-        lease(deployment, until=time.time() + LEASE_SECONDS)
+        scene.lease(until=time.time() + LEASE_SECONDS)
         with pytest.raises(AuthError) as caught:
-            worker(sleep=meanwhile).get(appid)
+            scene.worker(sleep=meanwhile).get(APPID)
         assert caught.value.problem is problem
-        assert asked("getStableAccessToken") == 0
+        assert scene.token_calls == 0
 
-    def test_a_wrong_app_secret_heals_within_a_minute_of_its_mending(
-        self,
-        worker: Worker,
-        appid: str,
-        deployment: Deployment,
-        clock: time_machine.Traveller,
-        wechat: SimulatedWeChat,
-    ) -> None:
-        right = deployment.secret("AppSecrets")
-        deployment.put_secret("AppSecrets", {appid: "f" * 32})
-        tokens = worker()
+    def test_a_wrong_app_secret_heals_within_a_minute_of_its_mending(self, scene: Scene) -> None:
+        right = scene.deployment.secret("AppSecrets")
+        scene.deployment.put_secret("AppSecrets", {APPID: "f" * 32})
+        tokens = scene.worker()
         with pytest.raises(AuthError) as caught:
-            tokens.get(appid)
+            tokens.get(APPID)
         assert caught.value.problem is MISCONFIGURED
-        deployment.put_secret("AppSecrets", right)
-        clock.shift(61)
-        assert wechat.accepts(tokens.get(appid))
+        scene.deployment.put_secret("AppSecrets", right)
+        scene.clock.shift(61)
+        assert scene.wechat.accepts(tokens.get(APPID))
 
-    def test_secrets_manager_being_down_gives_the_lease_back(
-        self, worker: Worker, appid: str, deployment: Deployment
-    ) -> None:
-        deployment.backend.secrets.key_ring()
-        deployment.fail("GetSecretValue")
+    def test_secrets_manager_being_down_gives_the_lease_back(self, scene: Scene) -> None:
+        scene.deployment.backend.secrets.key_ring()
+        scene.deployment.fail("GetSecretValue")
         with pytest.raises(AuthError) as caught:
-            worker().get(appid)
+            scene.worker().get(APPID)
         assert caught.value.problem is STORAGE_UNAVAILABLE
-        deployment.heal()
+        scene.deployment.heal()
         began = time.time()
-        assert worker().get(appid)
+        assert scene.worker().get(APPID)
         assert time.time() - began < 2
 
 
 class TestStorageDown:
-    def test_a_living_token_in_memory_is_used_on(
-        self, worker: Worker, appid: str, deployment: Deployment, clock: time_machine.Traveller
-    ) -> None:
-        tokens = worker()
-        token = tokens.get(appid)
-        deployment.fail("GetItem")
-        clock.shift(7200 - 100)
-        assert tokens.get(appid) == token
-        deployment.operations.clear()
-        assert tokens.get(appid) == token
-        assert deployment.operations == {}  # it looks again only some seconds later
+    def test_a_living_token_in_memory_is_used_on(self, scene: Scene) -> None:
+        tokens = scene.worker()
+        token = tokens.get(APPID)
+        scene.deployment.fail("GetItem")
+        scene.clock.shift(7200 - 100)
+        assert tokens.get(APPID) == token
+        scene.deployment.operations.clear()
+        assert tokens.get(APPID) == token
+        assert scene.deployment.operations == {}  # it looks again only some seconds later
 
     @pytest.mark.parametrize("code", ["InternalServerError", "ThrottlingException"])
     @pytest.mark.parametrize("operation", ["GetItem", "UpdateItem"])
     def test_without_one_storage_is_unavailable_and_wechat_is_not_asked(
-        self,
-        worker: Worker,
-        appid: str,
-        deployment: Deployment,
-        asked: Asked,
-        operation: str,
-        code: str,
+        self, scene: Scene, operation: str, code: str
     ) -> None:
-        deployment.fail(operation, code)
+        scene.deployment.fail(operation, code)
         began = time.time()
         with pytest.raises(AuthError) as caught:
-            worker().get(appid)
+            scene.worker().get(APPID)
         assert time.time() - began < 9
         assert (caught.value.problem, caught.value.retry_after) == (STORAGE_UNAVAILABLE, 1)
-        assert asked("getStableAccessToken") == 0
+        assert scene.token_calls == 0
 
-    def test_a_throttled_table_is_asked_again(
-        self, worker: Worker, appid: str, deployment: Deployment, asked: Asked
-    ) -> None:
-        token = worker().get(appid)
-        deployment.fail("GetItem", "ThrottlingException", times=6)
-        assert worker().get(appid) == token
-        assert asked("getStableAccessToken") == 1
+    def test_a_throttled_table_is_asked_again(self, scene: Scene) -> None:
+        token = scene.worker().get(APPID)
+        scene.deployment.fail("GetItem", "ThrottlingException", times=6)
+        assert scene.worker().get(APPID) == token
+        assert scene.token_calls == 1
 
-    def test_a_dead_token_in_memory_is_no_help(
-        self, worker: Worker, appid: str, deployment: Deployment, clock: time_machine.Traveller
-    ) -> None:
-        tokens = worker()
-        tokens.get(appid)
-        deployment.fail("GetItem")
-        clock.shift(7200)
+    def test_a_dead_token_in_memory_is_no_help(self, scene: Scene) -> None:
+        tokens = scene.worker()
+        tokens.get(APPID)
+        scene.deployment.fail("GetItem")
+        scene.clock.shift(7200)
         with pytest.raises(AuthError) as caught:
-            tokens.get(appid)
+            tokens.get(APPID)
         assert caught.value.problem is STORAGE_UNAVAILABLE
 
-    def test_a_rejected_token_in_memory_is_no_help(
-        self, worker: Worker, appid: str, deployment: Deployment
-    ) -> None:
-        tokens = worker()
-        token = tokens.get(appid)
-        deployment.fail("GetItem")
+    def test_a_rejected_token_in_memory_is_no_help(self, scene: Scene) -> None:
+        tokens = scene.worker()
+        token = tokens.get(APPID)
+        scene.deployment.fail("GetItem")
         with pytest.raises(AuthError) as caught:
-            tokens.get(appid, rejected=token)
+            tokens.get(APPID, rejected=token)
         assert caught.value.problem is STORAGE_UNAVAILABLE
 
-    def test_a_token_that_cannot_be_written_still_serves(
-        self, worker: Worker, appid: str, deployment: Deployment, wechat: SimulatedWeChat
-    ) -> None:
-        wechat.on_call = lambda _: deployment.fail("UpdateItem")
-        token = worker().get(appid)
-        assert wechat.accepts(token)
-        assert "sealed" not in deployment.items("AccessTokens")[0]
+    def test_a_token_that_cannot_be_written_still_serves(self, scene: Scene) -> None:
+        scene.wechat.on_call = lambda _: scene.deployment.fail("UpdateItem")
+        token = scene.worker().get(APPID)
+        assert scene.wechat.accepts(token)
+        assert "sealed" not in scene.deployment.items("AccessTokens")[0]
 
-    def test_a_lease_that_cannot_be_given_back_runs_out(
-        self,
-        worker: Worker,
-        appid: str,
-        deployment: Deployment,
-        wechat: SimulatedWeChat,
-        clock: time_machine.Traveller,
-    ) -> None:
-        wechat.on_call = lambda _: deployment.fail("UpdateItem")
-        wechat.faults.add(Fault("getStableAccessToken", "status"))
+    def test_a_lease_that_cannot_be_given_back_runs_out(self, scene: Scene) -> None:
+        scene.wechat.on_call = lambda _: scene.deployment.fail("UpdateItem")
+        scene.wechat.faults.add(Fault("getStableAccessToken", "status"))
         with pytest.raises(AuthError) as caught:
-            worker().get(appid)
+            scene.worker().get(APPID)
         assert caught.value.problem is WECHAT_UNAVAILABLE
-        wechat.on_call = None
-        deployment.heal()
-        clock.shift(LEASE_SECONDS)
-        assert wechat.accepts(worker().get(appid))
+        scene.wechat.on_call = None
+        scene.deployment.heal()
+        scene.clock.shift(LEASE_SECONDS)
+        assert scene.wechat.accepts(scene.worker().get(APPID))
 
 
 class TestRejected:
     @pytest.mark.parametrize("errcode", [40001, 40014, 42001])
-    def test_a_rejected_token_is_renewed_once(
-        self,
-        worker: Worker,
-        appid: str,
-        wechat: SimulatedWeChat,
-        asked: Asked,
-        errcode: int,
-    ) -> None:
-        tokens = worker()
-        old = tokens.get(appid)
-        wechat.revoke_access_token(appid, errcode=errcode)
-        new = tokens.get(appid, rejected=old)
-        assert not wechat.accepts(old)
-        assert wechat.accepts(new)
-        assert asked("getStableAccessToken") == 2
+    def test_a_rejected_token_is_renewed_once(self, scene: Scene, errcode: int) -> None:
+        tokens = scene.worker()
+        old = tokens.get(APPID)
+        scene.wechat.revoke_access_token(APPID, errcode=errcode)
+        new = tokens.get(APPID, rejected=old)
+        assert not scene.wechat.accepts(old)
+        assert scene.wechat.accepts(new)
+        assert scene.token_calls == 2
 
     def test_a_token_that_another_worker_renewed_already_is_read_and_not_renewed(
-        self, worker: Worker, appid: str, wechat: SimulatedWeChat, asked: Asked
+        self, scene: Scene
     ) -> None:
-        workers = [worker() for _ in range(5)]
-        old = workers[0].get(appid)
-        assert [each.get(appid) for each in workers] == [old] * 5
-        wechat.revoke_access_token(appid)
-        new = {each.get(appid, rejected=old) for each in workers}
+        workers = [scene.worker() for _ in range(5)]
+        old = workers[0].get(APPID)
+        assert [each.get(APPID) for each in workers] == [old] * 5
+        scene.wechat.revoke_access_token(APPID)
+        new = {each.get(APPID, rejected=old) for each in workers}
         assert len(new) == 1
         assert old not in new
-        assert asked("getStableAccessToken") == 2
+        assert scene.token_calls == 2
 
-    def test_where_normal_mode_gives_the_same_token_it_is_forced(
-        self,
-        worker: Worker,
-        appid: str,
-        wechat: SimulatedWeChat,
-        asked: Asked,
-        deployment: Deployment,
-        clock: time_machine.Traveller,
-    ) -> None:
-        tokens = worker()
-        old = tokens.get(appid)
-        clock.shift(20)
-        wechat.revoke_access_token(appid, sticky=True)
-        new = tokens.get(appid, rejected=old)
-        assert wechat.accepts(new)
-        assert asked("getStableAccessToken") == 3
-        (item,) = deployment.items("AccessTokens")
+    def test_where_normal_mode_gives_the_same_token_it_is_forced(self, scene: Scene) -> None:
+        tokens = scene.worker()
+        old = tokens.get(APPID)
+        scene.clock.shift(20)
+        scene.wechat.revoke_access_token(APPID, sticky=True)
+        new = tokens.get(APPID, rejected=old)
+        assert scene.wechat.accepts(new)
+        assert scene.token_calls == 3
+        (item,) = scene.deployment.items("AccessTokens")
         assert item["forced_count"] == {"N": "1"}
         assert item["forced_day"] == {"S": time.strftime("%Y-%m-%d", time.gmtime())}
         assert float(item["forced_at"]["N"]) == pytest.approx(time.time(), abs=2)
 
-    def test_a_token_that_was_got_only_just_is_forced_at_once(
-        self, worker: Worker, appid: str, wechat: SimulatedWeChat, asked: Asked
-    ) -> None:
-        tokens = worker()
-        old = tokens.get(appid)
-        wechat.revoke_access_token(appid, sticky=True)
-        assert wechat.accepts(tokens.get(appid, rejected=old))
-        assert asked("getStableAccessToken") == 2
+    def test_a_token_that_was_got_only_just_is_forced_at_once(self, scene: Scene) -> None:
+        tokens = scene.worker()
+        old = tokens.get(APPID)
+        scene.wechat.revoke_access_token(APPID, sticky=True)
+        assert scene.wechat.accepts(tokens.get(APPID, rejected=old))
+        assert scene.token_calls == 2
 
-    def test_two_forced_refreshes_are_thirty_seconds_apart(
-        self,
-        worker: Worker,
-        appid: str,
-        wechat: SimulatedWeChat,
-        clock: time_machine.Traveller,
-        asked: Asked,
-    ) -> None:
-        tokens = worker()
-        first = tokens.get(appid)
-        wechat.revoke_access_token(appid, sticky=True)
-        second = tokens.get(appid, rejected=first)
-        wechat.revoke_access_token(appid, sticky=True)
-        clock.shift(20)
-        before = asked("getStableAccessToken")
+    def test_two_forced_refreshes_are_thirty_seconds_apart(self, scene: Scene) -> None:
+        tokens = scene.worker()
+        first = tokens.get(APPID)
+        scene.wechat.revoke_access_token(APPID, sticky=True)
+        second = tokens.get(APPID, rejected=first)
+        scene.wechat.revoke_access_token(APPID, sticky=True)
+        scene.clock.shift(20)
+        before = scene.token_calls
         with pytest.raises(AuthError) as caught:
-            worker().get(appid, rejected=second)
+            scene.worker().get(APPID, rejected=second)
         assert caught.value.problem is WECHAT_UNAVAILABLE
         assert caught.value.retry_after in {10, 11}
         assert (caught.value.remedy or "").startswith("WeChat refuses the access_token just after")
-        assert asked("getStableAccessToken") == before + 1
-        clock.shift(11)
-        assert wechat.accepts(worker().get(appid, rejected=second))
+        assert scene.token_calls == before + 1
+        scene.clock.shift(11)
+        assert scene.wechat.accepts(scene.worker().get(APPID, rejected=second))
 
-    def test_the_twenty_first_forced_refresh_waits_for_wechats_next_day(
-        self,
-        worker: Worker,
-        appid: str,
-        wechat: SimulatedWeChat,
-        clock: time_machine.Traveller,
-        asked: Asked,
-    ) -> None:
-        token = worker().get(appid)
+    def test_the_twenty_first_forced_refresh_waits_for_wechats_next_day(self, scene: Scene) -> None:
+        token = scene.worker().get(APPID)
         for _ in range(FORCED_PER_DAY):
-            clock.shift(31)
-            wechat.revoke_access_token(appid, sticky=True)
-            token = worker().get(appid, rejected=token)
-        clock.shift(31)
-        wechat.revoke_access_token(appid, sticky=True)
+            scene.clock.shift(31)
+            scene.wechat.revoke_access_token(APPID, sticky=True)
+            token = scene.worker().get(APPID, rejected=token)
+        scene.clock.shift(31)
+        scene.wechat.revoke_access_token(APPID, sticky=True)
         with pytest.raises(AuthError) as caught:
-            worker().get(appid, rejected=token)
+            scene.worker().get(APPID, rejected=token)
         assert caught.value.problem is WECHAT_UNAVAILABLE
         assert "the forced refreshes of today are used up" in (caught.value.remedy or "")
-        assert asked("getStableAccessToken") == 1 + 2 * FORCED_PER_DAY + 1
-        clock.shift(4 * 3600)  # from 20:10 in Beijing past its midnight
-        wechat.revoke_access_token(appid, sticky=True)
-        assert wechat.accepts(worker().get(appid))
+        assert scene.token_calls == 1 + 2 * FORCED_PER_DAY + 1
+        scene.clock.shift(4 * 3600)  # from 20:10 in Beijing past its midnight
+        scene.wechat.revoke_access_token(APPID, sticky=True)
+        assert scene.wechat.accepts(scene.worker().get(APPID))
 
-    def test_a_forced_refresh_that_fails_is_counted_all_the_same(
-        self,
-        worker: Worker,
-        appid: str,
-        wechat: SimulatedWeChat,
-        deployment: Deployment,
-        clock: time_machine.Traveller,
-    ) -> None:
-        tokens = worker()
-        old = tokens.get(appid)
-        clock.shift(20)
-        wechat.revoke_access_token(appid, sticky=True)
+    def test_a_forced_refresh_that_fails_is_counted_all_the_same(self, scene: Scene) -> None:
+        tokens = scene.worker()
+        old = tokens.get(APPID)
+        scene.clock.shift(20)
+        scene.wechat.revoke_access_token(APPID, sticky=True)
         answered: list[int | None] = []
 
         def fail_the_second(call: Call) -> None:
             answered.append(call.errcode)
-            wechat.faults.add(Fault("getStableAccessToken", "drop_after"))
+            scene.wechat.faults.add(Fault("getStableAccessToken", "drop_after"))
 
-        wechat.on_call = fail_the_second
+        scene.wechat.on_call = fail_the_second
         with pytest.raises(AuthError) as caught:
-            tokens.get(appid, rejected=old)
-        wechat.on_call = None
+            tokens.get(APPID, rejected=old)
+        scene.wechat.on_call = None
         assert caught.value.problem is WECHAT_UNAVAILABLE
         assert answered == [0, None]
-        (item,) = deployment.items("AccessTokens")
+        (item,) = scene.deployment.items("AccessTokens")
         assert item["forced_count"] == {"N": "1"}
-        wechat.faults.clear()
-        assert wechat.accepts(tokens.get(appid, rejected=old))
+        scene.wechat.faults.clear()
+        assert scene.wechat.accepts(tokens.get(APPID, rejected=old))
 
     def test_where_another_server_forced_just_before_wechat_ignores_ours_and_the_operator_is_told(
-        self,
-        worker: Worker,
-        appid: str,
-        wechat: SimulatedWeChat,
-        deployment: Deployment,
-        clock: time_machine.Traveller,
-        asked: Asked,
+        self, scene: Scene
     ) -> None:
-        secret = wechat.apps[0].secret
-        forced = deployment.backend.wechat.stable_access_token(appid, secret, force=True).token
-        tokens = worker()
-        assert tokens.get(appid) == forced
-        clock.shift(20)
-        wechat.revoke_access_token(appid, sticky=True)
+        secret = scene.wechat.apps[0].secret
+        forced = scene.deployment.backend.wechat.stable_access_token(
+            APPID, secret, force=True
+        ).token
+        tokens = scene.worker()
+        assert tokens.get(APPID) == forced
+        scene.clock.shift(20)
+        scene.wechat.revoke_access_token(APPID, sticky=True)
         with pytest.raises(AuthError) as caught:
-            tokens.get(appid, rejected=forced)
+            tokens.get(APPID, rejected=forced)
         assert caught.value.problem is WECHAT_UNAVAILABLE
         assert (caught.value.remedy or "").endswith("hands it out again even when forced")
-        assert asked("getStableAccessToken") == 4
+        assert scene.token_calls == 4
 
-    def test_a_holder_frozen_before_it_forces_leaves_it_to_the_others(
-        self,
-        worker: Worker,
-        appid: str,
-        wechat: SimulatedWeChat,
-        deployment: Deployment,
-        clock: time_machine.Traveller,
-    ) -> None:
-        tokens = worker()
-        old = tokens.get(appid)
-        clock.shift(20)
-        wechat.revoke_access_token(appid, sticky=True)
+    def test_a_holder_frozen_before_it_forces_leaves_it_to_the_others(self, scene: Scene) -> None:
+        tokens = scene.worker()
+        old = tokens.get(APPID)
+        scene.clock.shift(20)
+        scene.wechat.revoke_access_token(APPID, sticky=True)
 
         def freeze(_: Call) -> None:
-            wechat.on_call = None
-            lease(deployment, until=time.time() + LEASE_SECONDS, lease_owner={"S": "another"})
+            scene.wechat.on_call = None
+            scene.lease(until=time.time() + LEASE_SECONDS, lease_owner={"S": "another"})
 
-        wechat.on_call = freeze
+        scene.wechat.on_call = freeze
         with pytest.raises(AuthError) as caught:
-            tokens.get(appid, rejected=old)
+            tokens.get(APPID, rejected=old)
         assert caught.value.problem is WECHAT_UNAVAILABLE
-        assert "forced_count" not in deployment.items("AccessTokens")[0]
+        assert "forced_count" not in scene.deployment.items("AccessTokens")[0]
 
 
 class TestClassicMode:
-    def test_tokens_come_from_get_access_token_and_are_shared(
-        self, worker: Worker, appid: str, asked: Asked, wechat: SimulatedWeChat
-    ) -> None:
-        token = worker("classic").get(appid)
-        assert worker("classic").get(appid) == token
-        assert wechat.accepts(token)
-        assert (asked("getAccessToken"), asked("getStableAccessToken")) == (1, 0)
+    def test_tokens_come_from_get_access_token_and_are_shared(self, scene: Scene) -> None:
+        token = scene.worker("classic").get(APPID)
+        assert scene.worker("classic").get(APPID) == token
+        assert scene.wechat.accepts(token)
+        assert (scene.asked("getAccessToken"), scene.token_calls) == (1, 0)
 
-    def test_to_replace_a_rejected_token_counts_as_forced(
-        self,
-        worker: Worker,
-        appid: str,
-        asked: Asked,
-        wechat: SimulatedWeChat,
-        deployment: Deployment,
-    ) -> None:
-        tokens = worker("classic")
-        old = tokens.get(appid)
-        wechat.revoke_access_token(appid, sticky=True)
-        assert wechat.accepts(tokens.get(appid, rejected=old))
-        assert asked("getAccessToken") == 2
-        assert deployment.items("AccessTokens")[0]["forced_count"] == {"N": "1"}
+    def test_to_replace_a_rejected_token_counts_as_forced(self, scene: Scene) -> None:
+        tokens = scene.worker("classic")
+        old = tokens.get(APPID)
+        scene.wechat.revoke_access_token(APPID, sticky=True)
+        assert scene.wechat.accepts(tokens.get(APPID, rejected=old))
+        assert scene.asked("getAccessToken") == 2
+        assert scene.deployment.items("AccessTokens")[0]["forced_count"] == {"N": "1"}
 
-    def test_the_setting_chooses_it(self, deployment: Deployment, appid: str, asked: Asked) -> None:
-        deployment.configure(ACCESS_TOKEN_MODE="classic")
-        assert deployment.backend.access_tokens.get(appid)
-        assert asked("getAccessToken") == 1
+    def test_the_setting_chooses_it(self, scene: Scene) -> None:
+        scene.deployment.configure(ACCESS_TOKEN_MODE="classic")
+        assert scene.deployment.backend.access_tokens.get(APPID)
+        assert scene.asked("getAccessToken") == 1
 
 
 class TestKeyRing:
     def test_a_worker_with_the_old_ring_reads_it_again_when_it_meets_the_new_key(
-        self,
-        worker: Worker,
-        appid: str,
-        deployment: Deployment,
-        clock: time_machine.Traveller,
-        asked: Asked,
+        self, scene: Scene
     ) -> None:
-        old_ring = worker()
-        deployment.backend.secrets.key_ring()
-        deployment.put_secret("KeyRing", {"current": "k2", "k1": "k1" * 32, "k2": "k2" * 32})
-        deployment.cold_start()
-        token = deployment.backend.access_tokens.get(appid)
-        clock.shift(61)
-        assert old_ring.get(appid) == token
-        assert asked("getStableAccessToken") == 1
+        old_ring = scene.worker()
+        scene.deployment.backend.secrets.key_ring()
+        scene.deployment.put_secret("KeyRing", {"current": "k2", "k1": "k1" * 32, "k2": "k2" * 32})
+        scene.deployment.cold_start()
+        token = scene.deployment.backend.access_tokens.get(APPID)
+        scene.clock.shift(61)
+        assert old_ring.get(APPID) == token
+        assert scene.token_calls == 1
 
-    def test_a_token_under_a_key_that_is_gone_is_as_good_as_absent(
-        self,
-        worker: Worker,
-        appid: str,
-        deployment: Deployment,
-        wechat: SimulatedWeChat,
-        asked: Asked,
-    ) -> None:
-        worker().get(appid)
-        deployment.put_secret("KeyRing", {"current": "k9", "k9": "k9" * 32})
-        deployment.cold_start()
-        assert wechat.accepts(deployment.backend.access_tokens.get(appid))
-        assert asked("getStableAccessToken") == 2
-
-
-def lease(deployment: Deployment, *, until: float, **more: dict[str, str]) -> None:
-    """Let another worker hold the lease on the app's item until then."""
-    (item,) = deployment.items("AccessTokens") or [{"appid": {"S": deployment.stack.appid}}]
-    version = int(item.get("version", {"N": "0"})["N"])
-    deployment.put(
-        "AccessTokens",
-        item
-        | {"lease_until": {"N": f"{until:.3f}"}, "version": {"N": str(max(version, 1))}}
-        | more,
-    )
+    def test_a_token_under_a_key_that_is_gone_is_as_good_as_absent(self, scene: Scene) -> None:
+        scene.worker().get(APPID)
+        scene.deployment.put_secret("KeyRing", {"current": "k9", "k9": "k9" * 32})
+        scene.deployment.cold_start()
+        assert scene.wechat.accepts(scene.deployment.backend.access_tokens.get(APPID))
+        assert scene.token_calls == 2
 
 
 def never(_: float) -> None:
