@@ -5,7 +5,6 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import urllib3
 
 from local.console.feed import Message
 from local.simulated_wechat import Fault
@@ -101,26 +100,6 @@ def test_what_serves_no_request_is_not_told(deployment: Deployment, told: list[M
     }
     assert deployment.wechat.phone().login()
     assert told == []
-
-
-def test_to_the_api_nothing_has_changed(deployment: Deployment) -> None:
-    http = urllib3.PoolManager(retries=False)
-    for method, path, status, body in (
-        ("GET", "/", 404, {"message": "Not Found"}),
-        ("GET", "/nowhere", 404, {"message": "Not Found"}),
-        ("GET", "/login", 404, {"message": "Not Found"}),
-        ("OPTIONS", "/phone", 404, {"message": "Not Found"}),
-    ):
-        reply = http.request(method, deployment.stack.url + path)
-        assert (reply.status, json.loads(reply.data)) == (status, body)
-        assert reply.headers["content-type"] == "application/json"
-        assert len(reply.headers["apigw-requestid"]) == 16
-        assert "content-security-policy" not in reply.headers
-    # Under any name: the API does not look at Host, the console does.
-    elsewhere = {"Host": "api.example.com", "Accept": "text/html"}
-    reply = http.request("GET", f"{deployment.stack.url}/", headers=elsewhere)
-    assert (reply.status, json.loads(reply.data)) == (404, {"message": "Not Found"})
-    http.clear()
 
 
 def test_every_event_is_json(api: Api, deployment: Deployment, told: list[Message]) -> None:

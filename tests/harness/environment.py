@@ -114,10 +114,6 @@ class Process:
         self.tell(order)
         return self.hear()
 
-    def signal(self, number: signal.Signals) -> None:
-        assert self._process.pid
-        os.kill(self._process.pid, number)
-
     def close(self) -> None:
         """End it, whatever it does."""
         self._process.kill()

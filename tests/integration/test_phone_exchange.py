@@ -296,27 +296,6 @@ class TestWhoseCode:
         assert api.phone(code).problem == (401, "session_invalid", "login_again")
         assert api.phone(code, token=api.logged_in(phone)).json == NUMBER
 
-    def test_a_session_that_is_over_is_refused_also_where_none_is_needed(
-        self, api: Api, phone: Phone, asked: Asked
-    ) -> None:
-        token = api.logged_in(phone)
-        api.logout(token)
-        code = phone.tap_phone_number().code
-        answer = api.phone(code, token=token)
-        assert answer.problem == (401, "session_invalid", "login_again")
-        assert answer.headers["WWW-Authenticate"] == "Bearer"
-        assert asked("getPhoneNumber") == 0
-        assert api.phone(code).json == NUMBER
-
-    def test_a_code_spent_elsewhere_has_to_be_tapped_again(
-        self, api: Api, phone: Phone, deployment: Deployment
-    ) -> None:
-        code = phone.tap_phone_number().code
-        deployment.backend.wechat.phone_number(
-            deployment.backend.access_tokens.get(phone.appid), code, phone.openid
-        )
-        assert api.phone(code).problem == REJECTED
-
     def test_a_login_code_is_told_apart_by_its_form(self, api: Api, phone: Phone) -> None:
         answer = api.phone(phone.login())
         assert answer.problem == REJECTED

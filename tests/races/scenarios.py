@@ -3,17 +3,13 @@
 The tests and `make crowd` run the same functions. A figure that is off is named in `Figures.off`.
 """
 
-import signal
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from local.simulated_wechat import Fault
-from tests.races.crowd import Crowd, Skew, Team, World, no_skew
+from tests.races.crowd import Crowd, Skew, World, no_skew
 from tests.races.worker import Outcome
 from wechat_auth.settings import TokenMode
-from wechat_auth.tokens.access_tokens import MAX_WAIT
 from wechat_auth.tokens.table import LEASE_SECONDS
 
 ENDPOINT: Mapping[TokenMode, str] = {"stable": "getStableAccessToken", "classic": "getAccessToken"}
@@ -58,7 +54,7 @@ class Figures:
 
 
 def cold(crowd: Crowd, mode: TokenMode = "stable", skew: Skew = no_skew) -> Figures:
-    """1: Nobody has a token, the table is empty, and everybody starts in the same moment."""
+    """Nobody has a token, the table is empty, and everybody starts in the same moment."""
     for _ in range(_ATTEMPTS):
         figures = _cold(crowd, mode, skew)
         if not any("waits longer" in text for text in figures.off):
@@ -90,7 +86,7 @@ def _cold(crowd: Crowd, mode: TokenMode, skew: Skew) -> Figures:
 
 
 def renewal(crowd: Crowd, mode: TokenMode = "stable", skew: Skew = no_skew) -> Figures:
-    """2: Everybody has a token that is about to expire, and needs it in the same moment."""
+    """Everybody has a token that is about to expire, and needs it in the same moment."""
     world, appid = _hired(crowd, mode, skew)
     old = {outcome.token for outcome in crowd.all_at_once("get")}
     before = world.token_calls(appid)
@@ -111,34 +107,6 @@ def renewal(crowd: Crowd, mode: TokenMode = "stable", skew: Skew = no_skew) -> F
     return _figures(crowd, _title(renewal, mode), appid, outcomes, expected, calls=calls)
 
 
-def holder_killed(crowd: Crowd, mode: TokenMode = "stable") -> Figures:
-    """3: Who renews is killed between the lease and the token."""
-    world, appid = _hired(crowd, mode)
-    with _renewing(world, appid, mode, seconds=30) as holder:
-        lease_until = world.row(appid)["lease_until"]
-        holder.signal(signal.SIGKILL)
-
-    def time_passes() -> None:
-        time.sleep(1)  # everybody has looked once
-        world.advance(MAX_WAIT)
-
-    early = crowd.all_at_once("get", 50, time_passes)
-    calls_early = world.token_calls(appid)
-    world.advance(lease_until - world.now() - 2)
-    late = crowd.all_at_once("get", 50)
-    at = [call.at for call in world.wechat.calls if call.appid == appid and call.endpoint in _TOKEN]
-    expected = {
-        f"during the lease of {LEASE_SECONDS:g} s 503 and Retry-After are told in time": all(
-            outcome.status == 503 and outcome.retry_after for outcome in early
-        )
-        and _longest(early) < MAX_WAIT,
-        "nobody renews before the lease is over": calls_early == 1 and at[1] >= lease_until,
-        "then one other worker does, within 2 s": len(at) == 2 and at[1] < lease_until + 2,
-        "who asks towards its end gets a token that WeChat accepts": _all_accepted(late),
-    }
-    return _figures(crowd, _title(holder_killed, mode), appid, [*early, *late], expected)
-
-
 def rejected(
     crowd: Crowd,
     mode: TokenMode = "stable",
@@ -147,7 +115,7 @@ def rejected(
     errcode: int = 40001,
     sticky: bool = False,
 ) -> Figures:
-    """5: WeChat refuses a token before its time, and fifty workers notice at once."""
+    """WeChat refuses a token before its time, and fifty workers notice at once."""
     world, appid = _hired(crowd, mode, skew)
     crowd.all_at_once("get", 50)
     world.advance(120)
@@ -175,25 +143,11 @@ def rejected(
     )
 
 
-_TOKEN = frozenset(ENDPOINT.values())
-
-
 def _hired(crowd: Crowd, mode: TokenMode, skew: Skew = no_skew) -> tuple[World, str]:
     """Let everybody be a new worker of a new app, and return world and app."""
     appid = crowd.world.new_app()
     crowd.hire(appid, mode, skew)
     return crowd.world, appid
-
-
-@contextmanager
-def _renewing(world: World, appid: str, mode: TokenMode, seconds: float) -> Iterator[Team]:
-    """A worker in a process of its own, in the middle of its call for a token."""
-    with world.teams() as (holder,):
-        holder.hire(appid, mode)
-        _slow(world, mode, times=1, seconds=seconds)
-        holder.start_to("get")
-        world.wait_until(lambda: world.token_calls(appid) == 1)
-        yield holder
 
 
 def _title(case: Callable[..., Figures], mode: TokenMode, more: str = "") -> str:

@@ -43,15 +43,6 @@ def test_inside_the_window_one_renews_and_nobody_else_waits(
 
 
 @both_modes
-def test_a_holder_that_is_killed_delays_the_others_by_its_lease_and_no_more(
-    crowd: Crowd, mode: TokenMode
-) -> None:
-    figures = scenarios.holder_killed(crowd, mode)
-    assert figures.off == []
-    assert figures.token_calls == 2
-
-
-@both_modes
 @every_errcode
 def test_fifty_workers_notice_a_refused_token_at_once_and_one_renews(
     crowd: Crowd, mode: TokenMode, errcode: int

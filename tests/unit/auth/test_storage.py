@@ -15,10 +15,9 @@ from moto import mock_aws
 from tests.harness.deployment import Raw
 from wechat_auth import invocation
 from wechat_auth.errors import MISCONFIGURED, STORAGE_UNAVAILABLE, AuthError
-from wechat_auth.http import Reply
 from wechat_auth.storage import Aws, Item, StorageError, Table
 
-from .calling import Context, Lines, document, endpoint, event
+from .calling import Context
 
 REGION = "ap-southeast-1"
 KEY: Item = {"user": b"\x00u", "session": "1#a"}
@@ -176,19 +175,6 @@ def test_an_aws_out_of_reach_is_storage_that_is_unavailable(call: str) -> None:
 
     assert caught.value.problem is STORAGE_UNAVAILABLE
     assert caught.value.reason == "EndpointConnectionError"
-
-
-def test_an_operators_fault_is_answered_without_its_cause_and_logged_with_its_remedy(
-    log: Lines, metrics: Lines
-) -> None:
-    table = failing(refusal("ResourceNotFoundException"))
-    answer = endpoint(lambda _: Reply(200, table.get(KEY)))(event(), Context())
-
-    assert document(answer)["detail"] == MISCONFIGURED.detail
-    assert log()[0]["message"] == "operator fault"
-    assert log()[0]["remedy"] == SETUP
-    assert log()[0]["reason"] == "GetItem: ResourceNotFoundException"
-    assert [line["OperatorFaults"] for line in metrics()] == [[1.0]]
 
 
 def test_a_client_that_cannot_be_made_is_ours_too() -> None:

@@ -13,10 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wechat_auth.errors import WeChatError, WeChatUnavailableError
-from wechat_auth.http import Reply
 from wechat_auth.wechat import AccessToken, WeChat
-
-from .calling import Context, document, endpoint, event
 
 any_text = st.text(st.characters(codec=None, exclude_categories=()))
 texts = any_text | st.text(st.sampled_from(string.ascii_letters + "&=?#%+;/ \r\n\0"), min_size=1)
@@ -161,14 +158,3 @@ def test_open_data_with_a_number_that_no_answer_can_hold_is_none(number: str) ->
     reply = json.dumps({"data_list": [{"json": inside}]})
 
     assert ask(CALLS["getOpenData"], reply.encode())[1] is None
-
-
-@given(json_values.filter(lambda value: value != {}))
-def test_what_can_be_read_of_open_data_can_be_answered(value: Any) -> None:
-    reply = json.dumps({"data_list": [{"json": {"data": {"value": value}}}]}).encode()
-    _, data = ask(CALLS["getOpenData"], reply)
-
-    answer = endpoint(lambda _: Reply(200, {"data": data}))(event(), Context())
-
-    assert answer["statusCode"] == 200
-    assert document(answer) == {"data": {"value": value}}

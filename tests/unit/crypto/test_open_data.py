@@ -21,7 +21,6 @@ from .openssl import (
     encrypt,
     encrypt_blocks,
     encrypt_bytes,
-    padded,
 )
 
 APPID = "wx0123456789abcdef"
@@ -139,26 +138,6 @@ def document_of(length: int) -> bytes:
     return json.dumps({**PHONE, "filler": "x" * filler}).encode()
 
 
-@pytest.mark.parametrize("length", range(1, 17))
-def test_padding_of_every_length_is_removed(length: int) -> None:
-    document = document_of(-length)
-    assert len(padded(document)) - len(document) == length
-
-    assert decrypt(encrypt_bytes(document)) == json.loads(document)
-
-
-@pytest.mark.parametrize("length", range(1, 17))
-def test_every_wrong_padding_byte_is_refused(length: int) -> None:
-    right = padded(document_of(-length))
-    for position in range(1, length + 1):
-        for wrong in range(256):
-            if wrong == length or (position, wrong) == (1, 1):
-                continue  # a last byte of 1 is a padding of its own
-            blocks = bytearray(right)
-            blocks[-position] = wrong
-            assert outcome(encrypt_blocks(bytes(blocks))) is None
-
-
 @pytest.mark.parametrize(
     ("space", "count"),
     [
@@ -174,12 +153,6 @@ def test_json_that_needs_no_unpadding_still_needs_its_padding(space: bytes, coun
     json.loads(blocks)  # so that only the padding can be what is refused
 
     assert_refused(encrypt_blocks(blocks))
-
-
-def test_white_space_that_happens_to_be_good_padding_is_removed() -> None:
-    blocks = document_of(-11) + b"\n" * 11  # 10 line feeds of padding, one of JSON
-
-    assert decrypt(encrypt_blocks(blocks)) == json.loads(blocks)
 
 
 def test_a_ciphertext_that_is_all_padding_is_refused() -> None:

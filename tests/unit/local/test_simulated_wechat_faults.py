@@ -40,20 +40,6 @@ def test_an_errcode_may_come_before_or_after_the_work(
     assert api.code2session(code).get("errcode") == errcode
 
 
-@pytest.mark.parametrize(("kind", "errcode"), [("drop_before", None), ("drop_after", 40163)])
-def test_a_connection_is_dropped_before_or_after_the_work(
-    wechat: SimulatedWeChat, api: Caller, kind: str, errcode: int | None
-) -> None:
-    wechat.faults.add(Fault("code2Session", kind))  # type: ignore[arg-type]
-    code = wechat.phone().login()
-
-    with pytest.raises(urllib3.exceptions.ProtocolError) as dropped:
-        api.code2session(code)
-    assert isinstance(dropped.value.args[1], ConnectionResetError)
-    assert api.code2session(code).get("errcode") == errcode
-    assert wechat.billed.arrivals == {code: 2}
-
-
 def test_latency_and_another_fault_add_up(wechat: SimulatedWeChat, api: Caller) -> None:
     wechat.faults.add(Fault("code2Session", "latency", seconds=0.05))
     wechat.faults.add(Fault("code2Session", "errcode", errcode=-1, seconds=0.05))
@@ -61,24 +47,6 @@ def test_latency_and_another_fault_add_up(wechat: SimulatedWeChat, api: Caller) 
 
     assert api.code2session("0" * 32)["errcode"] == -1
     assert time.perf_counter() - began >= 0.1
-
-
-def test_half_a_json_document_comes_after_the_work(wechat: SimulatedWeChat, api: Caller) -> None:
-    wechat.faults.add(Fault("code2Session", "truncated"))
-    code = wechat.phone().login()
-
-    with pytest.raises(json.JSONDecodeError):
-        api.code2session(code)
-    assert api.code2session(code)["errcode"] == 40163
-
-
-def test_a_body_may_end_before_its_length_is_reached(wechat: SimulatedWeChat, api: Caller) -> None:
-    wechat.faults.add(Fault("code2Session", "incomplete"))
-    code = wechat.phone().login()
-
-    with pytest.raises(urllib3.exceptions.ProtocolError, match="IncompleteRead"):
-        api.code2session(code)
-    assert api.code2session(code)["errcode"] == 40163
 
 
 def test_an_unknown_fault_is_an_error() -> None:

@@ -136,23 +136,6 @@ def test_another_apps_ciphertext_is_unknown(wechat: SimulatedWeChat, api: Caller
     assert api.check_encrypted(api.token(OTHER_APPID), tap.encrypted_data)["errcode"] == 1
 
 
-def test_a_cloud_id_is_exchanged_for_data_in_a_json_string(
-    wechat: SimulatedWeChat, api: Caller
-) -> None:
-    phone = wechat.phone()
-    tap = phone.tap_phone_number()
-
-    reply = api.open_data(api.token(), phone.openid, tap.cloud_id)
-
-    [item] = reply.pop("data_list")
-    assert reply == {"errcode": 0, "errmsg": "ok"}
-    assert item["cloud_id"] == tap.cloud_id
-    assert json.loads(item["json"]) == {
-        "cloudID": tap.cloud_id,
-        "data": decrypted(phone.session_key, tap.encrypted_data, tap.iv),
-    }
-
-
 def test_a_cloud_id_lives_five_minutes(wechat: SimulatedWeChat, api: Caller) -> None:
     phone = wechat.phone()
     cloud_id = phone.tap_phone_number().cloud_id

@@ -7,19 +7,6 @@ from local.simulated_wechat import SimulatedWeChat
 from .wechat_caller import Caller
 
 
-def test_issuing_a_login_code_replaces_the_session_key_at_once(
-    wechat: SimulatedWeChat, api: Caller
-) -> None:
-    phone = wechat.phone()
-    before = api.code2session(phone.login())["session_key"]
-
-    code = phone.login()
-
-    after = phone.session_key
-    assert after != before
-    assert api.code2session(code)["session_key"] == after
-
-
 def test_an_expired_session_key_is_gone(wechat: SimulatedWeChat, api: Caller) -> None:
     phone = wechat.phone()
     old = api.code2session(phone.login())["session_key"]
