@@ -185,14 +185,13 @@ def _figures(
     expectations: Mapping[str, bool],
     *,
     calls: int | None = None,
-    forced: int | None = None,
 ) -> Figures:
     world = crowd.world
     return Figures(
         title,
         len(outcomes),
         world.token_calls(appid) if calls is None else calls,
-        world.wechat.forced_refreshes(appid) if forced is None else forced,
+        world.wechat.forced_refreshes(appid),
         tuple(outcome.waited for outcome in outcomes),
         dict(crowd.operations),
         expectations,

@@ -12,10 +12,6 @@ right_and_wrong_clocks = pytest.mark.parametrize("skew", [no_skew, half_a_minute
 every_errcode = pytest.mark.parametrize("errcode", [40001, 40014, 42001])
 
 
-def test_the_crowd_is_two_hundred_workers_in_forty_processes(crowd: Crowd) -> None:
-    assert [member.threads for member in crowd.members] == [5] * 40
-
-
 @both_modes
 def test_workers_that_start_together_make_one_token_call(crowd: Crowd, mode: TokenMode) -> None:
     figures = scenarios.cold(crowd, mode)

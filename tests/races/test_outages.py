@@ -100,16 +100,6 @@ class TestDynamoDBDown:
 
 
 class TestTwoApps:
-    def test_an_app_that_is_refused_for_good_leaves_the_other_alone(self, world: World) -> None:
-        first, second = world.new_app(), world.new_app()
-        worker = world.worker(first, second)
-        world.wechat.refuse_all_tokens(first)
-        for _ in range(5):
-            assert worker.request(appid=first).error
-            assert worker.request(appid=second).tries == 1
-        world.wechat.accept_tokens(first)
-        assert world.token_calls(second) == 1
-
     def test_a_crowd_of_one_app_does_not_hold_up_the_other(self, crowd: Crowd) -> None:
         world, slow, other = crowd.world, crowd.world.new_app(), crowd.world.new_app()
         world.worker(other).get()

@@ -5,11 +5,8 @@ from collections import Counter
 import pytest
 
 from docs.generate.access_token import CALLS_A_DAY, READ_PRICE, SCHEDULE_READS_A_DAY, WRITE_PRICE
-from local.simulated_wechat import Fault
 from tests.harness.figures import Say
 from tests.races.crowd import World
-from tests.races.scenarios import ENDPOINT
-from wechat_auth.errors import AuthError
 from wechat_auth.settings import TokenMode
 
 MINUTES_A_DAY = 1440
@@ -67,15 +64,3 @@ def test_when_the_schedule_does_not_run_requests_renew_in_the_last_three_minutes
             world.advance(60 / WORKERS)
     seconds = world.now() - began
     assert world.token_calls(appid) == 1 + seconds // (7200 - 180)
-
-
-def test_a_failing_schedule_tries_again_the_next_minute(world: World, appid: str) -> None:
-    schedule = world.worker(appid, sleep=nobody_waits)
-    old = schedule.get().token
-    world.wechat.faults.add(Fault(ENDPOINT["stable"], "status", times=1))
-    world.advance(7200 - 290)
-    with pytest.raises(AuthError):
-        schedule.tokens.renew(appid)
-    assert schedule.get().token == old
-    world.advance(60)
-    assert schedule.tokens.renew(appid) is True

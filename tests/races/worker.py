@@ -107,7 +107,6 @@ class Outcome:
         error: ``code`` of the problem it ended in; empty if none.
         status: HTTP status of that problem.
         retry_after: Its Retry-After.
-        remedy: What the operator is told, if it is an operator's fault.
     """
 
     token: str = field(default="", repr=False)
@@ -119,7 +118,6 @@ class Outcome:
     error: str = ""
     status: int = 200
     retry_after: int | None = None
-    remedy: str = ""
 
 
 class Worker:
@@ -209,7 +207,6 @@ class Worker:
             error=ended_in.problem.code,
             status=ended_in.problem.status,
             retry_after=ended_in.retry_after,
-            remedy=ended_in.remedy or "",
         )
 
     def _sleep(self, seconds: float) -> None:

@@ -6,7 +6,6 @@ import pytest
 
 from bench import report
 from bench.artefacts import FLOOR
-from bench.environment import Context
 
 EVERYBODY = [
     *report.ROUND_TRIPS,
@@ -113,7 +112,3 @@ def test_what_is_compared_was_measured_in_the_same_round(figures: dict[str, Any]
         9,
         1,
     ]
-
-
-def test_the_context_is_one_that_handlers_can_use() -> None:
-    assert Context().get_remaining_time_in_millis() > 0

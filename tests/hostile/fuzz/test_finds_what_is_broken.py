@@ -120,23 +120,6 @@ def test_a_reply_that_tells_an_openid_is_found(
     assert {kind for kinds in found.values() for kind in kinds} == {"openid"}
 
 
-def test_a_code_in_the_log_is_found(
-    deployment: Deployment,
-    people: People,
-    spoil: Callable[[Spoil], None],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    def logging(name: str, event: Answer, answer: Answer) -> Answer:
-        print(json.dumps({"event": event}))
-        return answer
-
-    spoil(logging)
-    ask(deployment, people)
-
-    found = people.secrets.found_in(capsys.readouterr().out)
-    assert {"login code", "phone code", "session token", "encryptedData"} <= set(found)
-
-
 def test_the_same_seed_asks_the_same_one_by_one(deployment: Deployment, people: People) -> None:
     once, again, otherwise = (
         fuzz(deployment.stack.url, people, cases=CASES, seed=seed) for seed in (1, 1, 2)

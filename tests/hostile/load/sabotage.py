@@ -67,9 +67,3 @@ def hoards_memory(_: str, answer: Any, __: Backend) -> Any:
 def logs_what_it_answers(name: str, answer: Any, _: Backend) -> Any:
     print(name, answer)
     return answer
-
-
-@spoils
-def fails_too_often(_: str, answer: Any, __: Backend) -> Any:
-    _kept.append(None)
-    return answer if len(_kept) % 8 else {"statusCode": 500, "headers": {}, "body": "Traceback"}

@@ -13,7 +13,6 @@ SECONDS = 5
     ("call", "objection"),
     [
         (sabotage.gives_the_number_of_another, "wrong answers"),
-        (sabotage.fails_too_often, "wrong answers"),
         (sabotage.loses_sessions, "lost sessions"),
         (sabotage.knows_nobody, "lost sessions"),
         (sabotage.has_a_token_of_its_own, "access_tokens for"),

@@ -99,13 +99,10 @@ def test_a_spent_quota_makes_the_client_wait_and_the_operator_look() -> None:
     ("call", "errcode", "problem", "remedy"),
     [
         ("getStableAccessToken", 40001, "misconfigured", "the AppSecret is wrong"),
-        ("getAccessToken", 40001, "misconfigured", "the AppSecret is wrong"),
         ("code2Session", 40001, "misconfigured", "the AppSecret is wrong"),
         ("getPhoneNumber", 40001, "misconfigured", "refuses the access_token"),
         ("code2Session", 40029, "login_code_rejected", None),
-        ("code2Session", 40163, "login_code_rejected", None),
         ("getPhoneNumber", 40029, "phone_code_rejected", None),
-        ("getPhoneNumber", 40163, "phone_code_rejected", None),
     ],
 )
 def test_an_errcode_means_what_it_means_for_that_call(

@@ -110,14 +110,6 @@ def test_a_stack_serves_the_api_and_leaves_the_environment_as_it_was(
     assert dict(os.environ) == before
 
 
-def test_a_second_stack_in_the_same_process_starts_anew() -> None:
-    for _ in range(2):
-        with Stack.start() as stack:
-            assert stack.invoke("refresh_access_token", {}) == {stack.appid: "renewed"}
-            assert stack.invoke("refresh_access_token", {}) == {stack.appid: "fresh"}
-            assert stack.wechat.count("getStableAccessToken") == 1
-
-
 def test_a_taken_port_is_named_with_a_remedy() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]

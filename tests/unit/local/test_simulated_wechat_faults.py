@@ -7,7 +7,6 @@ import threading
 import time
 
 import pytest
-import urllib3
 
 from local.simulated_wechat import Call, Fault, SimulatedWeChat, serve
 
@@ -79,14 +78,6 @@ def test_calls_are_recorded(wechat: SimulatedWeChat, api: Caller) -> None:
     assert wechat.count("code2Session", appid="wx0") == 0
 
 
-def test_connections_are_kept_alive(api: Caller) -> None:
-    for _ in range(3):
-        api.stable_token()
-
-    pool = api.http.connection_from_url(api.url)
-    assert (pool.num_connections, pool.num_requests) == (1, 3)
-
-
 def test_a_kept_connection_answers_without_delay(api: Caller) -> None:
     durations = []
     for _ in range(21):
@@ -96,27 +87,6 @@ def test_a_kept_connection_answers_without_delay(api: Caller) -> None:
 
     # A head sent apart from its body waits 40 ms for the client's acknowledgement each time.
     assert statistics.median(durations) < 0.03
-
-
-def test_two_hundred_clients_may_start_at_once(wechat: SimulatedWeChat) -> None:
-    tokens: list[str] = []
-    start = threading.Barrier(200)
-    with serve(wechat) as server:
-
-        def ask() -> None:
-            start.wait()
-            with urllib3.PoolManager(retries=False, timeout=20) as http:
-                tokens.append(Caller(server.url, http).token())
-
-        threads = [threading.Thread(target=ask) for _ in range(200)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    assert len(tokens) == 200
-    assert len(set(tokens)) == 1
-    assert wechat.count("getStableAccessToken") == 200
 
 
 def test_closing_ends_kept_and_delayed_connections_at_once(wechat: SimulatedWeChat) -> None:
