@@ -3,7 +3,7 @@
 from wechat_auth import fields
 from wechat_auth.backend import Backend, prepare
 from wechat_auth.http import Reply, Request, endpoint
-from wechat_auth.login import login
+from wechat_auth.login import login, login_code_spent
 
 
 @endpoint
@@ -21,7 +21,8 @@ def handler(request: Request, backend: Backend) -> Reply:
     code = fields.code(body)
     appid = fields.appid(body, appids, sessions.find(token) if token else None)
     issued = login(appid, code, secrets=backend.secrets, wechat=backend.wechat, sessions=sessions)
-    data = backend.open_data.read(encrypted, sessions.history(issued.session))
+    with login_code_spent():
+        data = backend.open_data.read(encrypted, sessions.history(issued.session))
     return Reply(
         200, {"data": data, "session": {"token": issued.token, "expiresAt": issued.expires_at}}
     )

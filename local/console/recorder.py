@@ -16,17 +16,17 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-import urllib3
 from botocore.awsrequest import AWSPreparedRequest
 
 from local.console import masking
 from local.console.feed import Feed, Lane, Message
 from local.runtime import Call, Context, Environment, Handler, Runtime
 from local.simulated_wechat import App, SimulatedWeChat
-from local.simulated_wechat.answer import Answer
+from local.simulated_wechat.answer import Answer as WeChatAnswer
 from local.simulated_wechat.endpoints import BY_PATH
 from local.simulated_wechat.request import Request
 from local.template import Application
+from wechat_auth.connections import Answer, Connections
 from wechat_auth.settings import Settings
 from wechat_auth.wechat import WeChat
 
@@ -73,7 +73,7 @@ class WatchedWeChat(SimulatedWeChat):
                 if not waiting:
                     self._asking.pop(_asked(request), None)
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> WeChatAnswer:
         """Answer one request and tell the feed."""
         began = time.perf_counter()
         with self._lock:
@@ -114,7 +114,7 @@ def recorded(
         client.meta.events.register("before-send", recorder.before_send)
         client.meta.events.register("response-received", recorder.response_received)
     base_urls = Settings.from_env(application.environment).wechat_base_urls
-    environment.keep(wechat=WeChat(base_urls, _Pool(wechat)))
+    environment.keep(wechat=WeChat(base_urls, _Connections(wechat)))
     return Runtime(application, partial(recorder.call, environment.call))
 
 
@@ -214,20 +214,18 @@ class Recorder:
         )
 
 
-class _Pool(urllib3.PoolManager):
+class _Connections(Connections):
     """Connections to WeChat that say for whom each request is."""
 
     def __init__(self, wechat: WatchedWeChat) -> None:
-        super().__init__(num_pools=4, maxsize=4)
+        super().__init__()
         self._wechat = wechat
 
-    def request(
-        self, method: str, url: str, body: Any = None, *args: Any, **options: Any
-    ) -> urllib3.BaseHTTPResponse:
+    def request(self, method: str, url: str, *, body: bytes | None = None, **more: Any) -> Answer:
         address = urlsplit(url)
         asked = Request.parse(method, f"{address.path}?{address.query}", body or b"", "")
         with self._wechat.asked_by(_serving.get(), asked):
-            return super().request(method, url, body, *args, **options)
+            return super().request(method, url, body=body, **more)
 
 
 def _asked(request: Request) -> _Asked:

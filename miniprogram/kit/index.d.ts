@@ -45,6 +45,7 @@ export type ServerCode =
   | 'internal_error'
   | 'misconfigured'
   | 'quota_exhausted'
+  | 'login_unfinished'
   | 'storage_unavailable'
   | 'wechat_unavailable'
 

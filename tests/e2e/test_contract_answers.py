@@ -14,6 +14,7 @@ from tests.harness.contract import assert_keeps_to_the_contract
 from tests.harness.deployment import Deployment
 from wechat_auth.errors import (
     INTERNAL_ERROR,
+    LOGIN_UNFINISHED,
     STORAGE_UNAVAILABLE,
     TOO_MANY_FAILURES,
     Problem,
@@ -64,9 +65,14 @@ def too_many_failures(api: Api, phone: Phone, deployment: Deployment) -> Answer:
     return undecryptable(api, phone, deployment)
 
 
-def storage_unavailable(api: Api, phone: Phone, deployment: Deployment) -> Answer:
+def login_unfinished(api: Api, phone: Phone, deployment: Deployment) -> Answer:
     deployment.fail("PutItem")
     return api.login(phone.login())
+
+
+def storage_unavailable(api: Api, phone: Phone, deployment: Deployment) -> Answer:
+    deployment.fail("PutItem")
+    return api.phone(phone.tap_phone_number().code)
 
 
 def internal_error(api: Api, phone: Phone, deployment: Deployment) -> Answer:
@@ -81,6 +87,7 @@ def internal_error(api: Api, phone: Phone, deployment: Deployment) -> Answer:
     ("ask", "problem"),
     [
         (too_many_failures, TOO_MANY_FAILURES),
+        (login_unfinished, LOGIN_UNFINISHED),
         (storage_unavailable, STORAGE_UNAVAILABLE),
         (internal_error, INTERNAL_ERROR),
     ],

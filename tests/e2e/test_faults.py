@@ -10,7 +10,7 @@ from local.simulated_wechat import Fault, Phone, SimulatedWeChat
 from tests.harness.api import Answer, Api, legacy
 from tests.harness.deployment import Deployment
 from wechat_auth.errors import ERRCODES, TOKEN_REFUSED, UNDECRYPTABLE, WeChatError
-from wechat_auth.wechat import CALL_TIMEOUT
+from wechat_auth.wechat import CALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,4 +130,4 @@ def test_the_time_outs_of_the_functions_hold_the_calls_they_make(deployment: Dep
     functions = deployment.stack.application.functions
     calls = {"login": 1, "phone": 2, "decrypt": 3, "session": 2, "refresh_access_token": 2}
     for name, count in calls.items():
-        assert functions[name].timeout >= count * CALL_TIMEOUT + 2, name
+        assert functions[name].timeout >= count * CALL.total + 2, name

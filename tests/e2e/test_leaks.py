@@ -189,6 +189,8 @@ class Walk:
         self.api.logout(token, "?all=true")
         self.deployment.heal()
         self.deployment.wechat.faults.clear()
+        # A new client: this one may have met so much silence that it asks no more for a while.
+        self.deployment.cold_start(wechat=self.deployment.impatient_wechat())
         self.clock.shift(31)
         self.secrets.note_wechat(self.deployment.wechat)
 

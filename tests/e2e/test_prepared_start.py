@@ -1,19 +1,15 @@
 """What init does ahead of the first request, so that no user waits for it at a small processor."""
 
-import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from threading import Thread
+from collections.abc import Callable
 from threading import enumerate as threads
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-import urllib3
 
 from local import embedded_aws
 from local.simulated_wechat import SimulatedWeChat, serve
 from tests.harness.api import Api
+from tests.harness.counting import counted
 from tests.harness.deployment import Deployment
 from wechat_auth.backend import prepare
 from wechat_auth.storage import Aws
@@ -34,33 +30,6 @@ def started(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Prepare:
                 thread.join()
 
     return start
-
-
-@contextmanager
-def counted(url: str) -> Iterator[tuple[str, list[socket.socket]]]:
-    """Pass connections on to a server; give the address for them, and those that were made."""
-    there = urlsplit(url)
-
-    def pass_on(one: socket.socket, other: socket.socket) -> None:
-        with suppress(OSError):
-            while data := one.recv(65_536):
-                other.sendall(data)
-
-    def accept() -> None:
-        with suppress(OSError):
-            while True:
-                one, _ = here.accept()
-                made.append(one)
-                other = socket.create_connection((there.hostname, there.port))
-                for ends in ((one, other), (other, one)):
-                    Thread(target=pass_on, args=ends, daemon=True).start()
-
-    made: list[socket.socket] = []
-    with socket.create_server(("127.0.0.1", 0)) as here:
-        Thread(target=accept, daemon=True).start()
-        yield f"http://127.0.0.1:{here.getsockname()[1]}", made
-        for connection in made:
-            connection.close()
 
 
 def test_after_init_a_login_is_as_quick_as_a_warm_one(
@@ -88,13 +57,12 @@ def test_what_a_function_names_is_built(deployment: Deployment, started: Prepare
 def test_the_connection_to_wechat_is_made_at_init_and_used_by_the_first_call(
     deployment: Deployment, api: Api, started: Prepare
 ) -> None:
-    pool = urllib3.PoolManager()
-    deployment.cold_start(wechat=WeChat([deployment.stack.wechat_url], pool))
-    started(calls_wechat=True)
-    connections = pool.connection_from_url(deployment.stack.wechat_url)
-    assert (connections.num_connections, connections.num_requests) == (1, 1)
-    assert api.logged_in(deployment.wechat.phone())
-    assert (connections.num_connections, connections.num_requests) == (1, 2)
+    with counted(deployment.stack.wechat_url) as (url, made):
+        deployment.cold_start(wechat=WeChat([url]))
+        started(calls_wechat=True)
+        assert len(made) == 1
+        assert api.logged_in(deployment.wechat.phone())
+        assert len(made) == 1
 
 
 def test_the_connection_to_dynamodb_that_is_made_at_init_is_used_by_the_first_call() -> None:

@@ -17,6 +17,7 @@ from local.stack import Stack
 from local.template import ACCOUNT_ID, REGION
 from tests.harness.runtime import TestedRuntime, Wrapper
 from wechat_auth.backend import Backend
+from wechat_auth.connections import Budget
 from wechat_auth.wechat import WeChat
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Deployment:
 
     def impatient_wechat(self, seconds: float = 1) -> WeChat:
         """Return a client that waits no longer for WeChat than this, for `cold_start`."""
-        return WeChat([self.stack.wechat_url], call_timeout=seconds)
+        return WeChat([self.stack.wechat_url], budget=Budget(seconds, seconds / 2, seconds / 4))
 
     def put_secret(self, name: str, document: object) -> None:
         """Store a secret: ``AppSecrets`` or ``KeyRing``."""

@@ -23,7 +23,6 @@ from unittest import mock
 from urllib.parse import urlsplit
 
 import time_machine
-import urllib3
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 
@@ -31,6 +30,7 @@ from local import runtime
 from local.runtime import Context, FunctionError, Handler, Runtime
 from local.simulated_wechat.endpoints import BY_PATH
 from local.template import Application
+from wechat_auth.connections import Answer, Connections
 from wechat_auth.settings import Settings
 from wechat_auth.storage import Aws
 from wechat_auth.wechat import WeChat
@@ -236,7 +236,7 @@ class Environment(Process):
         return kibibytes
 
 
-class Connections(urllib3.PoolManager):
+class WatchedConnections(Connections):
     """Connections to WeChat, each call of which goes through `around`.
 
     Args:
@@ -247,9 +247,10 @@ class Connections(urllib3.PoolManager):
         super().__init__()
         self._around = around
 
-    def request(self, method: str, url: str, *arguments: Any, **more: Any) -> Any:
-        send = partial(super().request, method, url, *arguments, **more)
-        return self._around(BY_PATH[urlsplit(url).path].name, more.get("body"), send)
+    def request(self, method: str, url: str, **more: Any) -> Answer:
+        send = partial(super().request, method, url, **more)
+        answer: Answer = self._around(BY_PATH[urlsplit(url).path].name, more.get("body"), send)
+        return answer
 
 
 @contextmanager
@@ -263,7 +264,7 @@ def _functions(place: Place) -> Iterator[Callable[[Any], object]]:
     os.environ.update(place.variables)
     outside = _Outside(place.failing)
     urls = Settings.from_env(place.variables).wechat_base_urls
-    wechat = WeChat(urls, Connections(outside.to_wechat))
+    wechat = WeChat(urls, WatchedConnections(outside.to_wechat))
     environment = runtime.Environment(place.variables, Aws(), wechat=wechat)
     if place.breakage:
         place.breakage(environment)

@@ -33,7 +33,6 @@ def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CA:
     authorities = tmp_path / "authorities.pem"
     authority.cert_pem.write_to_path(str(authorities))
     monkeypatch.setenv("SSL_CERT_FILE", str(authorities))
-    monkeypatch.setenv("AWS_CA_BUNDLE", str(authorities))
     return authority
 
 
@@ -79,7 +78,7 @@ def test_wechat_is_told_nothing_where_it_does_not(
         client.connect()
         with pytest.raises(WeChatUnavailableError) as caught:
             client.code2session(APPID, SECRET, wechat.phone().login())
-    assert caught.value.reason == "SSLError"
+    assert str(caught.value.reason).startswith("TLS: ")
     assert wechat.calls == ()
 
 

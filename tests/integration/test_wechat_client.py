@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-import urllib3
 
 from local.simulated_wechat import App, Fault, Phone, SimulatedWeChat, serve
+from tests.harness.counting import counted
+from wechat_auth.connections import Budget, Connections
 from wechat_auth.errors import (
     LOGIN_CODE_REJECTED,
     MISCONFIGURED,
@@ -221,7 +222,7 @@ class TestBreakdowns:
         call: str,
         spoilt: str,
     ) -> None:
-        caller.client = WeChat([url], call_timeout=1)
+        caller.client = WeChat([url], budget=Budget(1, 0.5, 0.3))
         wechat.faults.add(SPOILT_ANSWERS[spoilt])
         before = wechat.count(call)
         with pytest.raises(WeChatUnavailableError) as caught:
@@ -259,14 +260,14 @@ class TestBreakdowns:
         caller.client = WeChat([refusing_url(), "http://nowhere.invalid"])
         with pytest.raises(WeChatUnavailableError) as caught:
             CALLS[call](caller)
-        assert caught.value.reason in {"NewConnectionError", "NameResolutionError"}
+        assert caught.value.reason in {"no connection", "the name has no address"}
         assert_says_nothing_of(caught.value, caller.sent)
 
     def test_the_next_address_is_tried_where_connecting_takes_too_long(
         self, url: str, caller: Caller
     ) -> None:
         with deaf_url() as deaf:
-            caller.client = WeChat([deaf, url], connect_timeout=0.2)
+            caller.client = WeChat([deaf, url], budget=Budget(5, 0.2, 2.5))
             assert CALLS["code2Session"](caller).openid == caller.phone.openid
 
     def test_no_second_address_is_tried_when_the_time_is_up(
@@ -274,10 +275,10 @@ class TestBreakdowns:
     ) -> None:
         before = wechat.count("code2Session")
         with deaf_url() as deaf:
-            caller.client = WeChat([deaf, url], call_timeout=0.2)
+            caller.client = WeChat([deaf, url], budget=Budget(0.3, 0.2, 0.2))
             with pytest.raises(WeChatUnavailableError) as caught:
                 CALLS["code2Session"](caller)
-        assert caught.value.reason == "ConnectTimeoutError"
+        assert caught.value.reason == "no time left"
         assert wechat.count("code2Session") == before
 
     @pytest.mark.parametrize(
@@ -344,13 +345,13 @@ class TestBreakdowns:
             with pytest.raises(WeChatUnavailableError) as caught:
                 WeChat([url]).code2session(APPID, SECRET, "code")
             assert time.perf_counter() - started < 5
-        assert caught.value.reason == "ProtocolError"
+        assert caught.value.reason == "the connection ended without a whole answer"
 
     def test_a_reply_that_trickles_in_ends_with_the_time_out(self) -> None:
         with canned(http(b"{" + b" " * 100), trickle=0.01) as url:
             started = time.perf_counter()
             with pytest.raises(WeChatUnavailableError):
-                WeChat([url], call_timeout=0.3).code2session(APPID, SECRET, "code")
+                WeChat([url], budget=Budget(0.3, 0.2, 0.1)).code2session(APPID, SECRET, "code")
             assert 0.3 <= time.perf_counter() - started < 5
 
     def test_a_redirect_is_not_followed(self, wechat: SimulatedWeChat, url: str) -> None:
@@ -385,13 +386,12 @@ class TestBreakdowns:
         self, url: str, idle: float, kept: bool
     ) -> None:
         now = 0.0
-        pool = urllib3.PoolManager()
-        client = WeChat([url], pool, clock=lambda: now)
-        client.stable_access_token(APPID, SECRET)
-        before = pool.connection_from_url(url)
-        now += idle
-        client.stable_access_token(APPID, SECRET)
-        assert (pool.connection_from_url(url) is before) is kept
+        with counted(url) as (counting, made):
+            client = WeChat([counting], Connections(clock=lambda: now))
+            client.stable_access_token(APPID, SECRET)
+            now += idle
+            client.stable_access_token(APPID, SECRET)
+        assert len(made) == (1 if kept else 2)
 
 
 class TestErrcodes:

@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 )
 
 from local.simulated_wechat import Fault
-from tests.harness.environment import Connections
+from tests.harness.environment import WatchedConnections
 from tests.races.crowd import World
 from tests.races.scenarios import ENDPOINT
 from tests.races.stepped import Stepped
@@ -79,7 +79,7 @@ class Environment:
             mode=machine.mode,
             clock=machine.world.now,
             sleep=self._sleep,
-            connections=Connections(self._to_wechat),
+            connections=WatchedConnections(self._to_wechat),
             jitter=random.uniform,  # which hypothesis seeds: the same decisions are the same run
         )
         self.used: list[str] = []

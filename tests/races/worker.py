@@ -15,11 +15,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal, Protocol
 
-import urllib3
 from botocore.session import get_session
 
 from local.template import REGION
 from wechat_auth.backend import Backend
+from wechat_auth.connections import Connections
 from wechat_auth.errors import TOKEN_REFUSED, AuthError, WeChatError
 from wechat_auth.settings import Settings, TokenMode
 from wechat_auth.storage import Aws
@@ -143,7 +143,7 @@ class Worker:
         mode: TokenMode = "stable",
         clock: Clock = time.time,
         sleep: Sleep = time.sleep,
-        connections: urllib3.PoolManager | None = None,
+        connections: Connections | None = None,
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.appid = appids[0]

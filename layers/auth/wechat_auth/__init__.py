@@ -12,6 +12,7 @@ The rooms of this package, from the roof to the cellar; each imports only from b
   ``tokens.table`` (the shared row and its lease), ``tokens.sources`` (who issues).
 * ``secret_store`` – key ring and AppSecrets; ``wechat`` – WeChat's server API.
 * ``storage`` – DynamoDB and Secrets Manager, and where botocore stops.
+* ``connections`` – HTTP on which every request has one deadline, for both.
 * ``invocation`` – time budget, metrics and log of the one request being served.
 * ``settings`` – what a deployment can choose.
 * ``errors`` – every error, and the table of WeChat's errcodes.

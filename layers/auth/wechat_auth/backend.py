@@ -13,12 +13,17 @@ from contextlib import suppress
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
+from wechat_auth import invocation
+from wechat_auth.connections import Connections
 from wechat_auth.failure_budget import FailureBudget
 from wechat_auth.secret_store import SecretStore
 from wechat_auth.sessions import Sessions
 from wechat_auth.settings import Settings, start_of_environment
 from wechat_auth.storage import Aws, Table
 from wechat_auth.wechat import WeChat
+
+_INIT_SECONDS = 7.5
+"""Seconds that the preparations may take; Lambda ends an init after 10."""
 
 if TYPE_CHECKING:
     from wechat_auth.open_data import OpenData
@@ -47,7 +52,8 @@ class Backend:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.settings = settings
-        self.aws = aws or Aws()
+        self.connections = Connections()
+        self.aws = aws or Aws(connections=self.connections)
         self.clock = clock
         self.sleep = sleep
         if wechat:
@@ -66,7 +72,7 @@ class Backend:
     @cached_property
     def wechat(self) -> WeChat:
         """The client of WeChat's API, with its connections."""
-        return WeChat(self.settings.wechat_base_urls)
+        return WeChat(self.settings.wechat_base_urls, self.connections)
 
     @cached_property
     def sessions(self) -> Sessions:
@@ -164,9 +170,10 @@ def prepare(
     start = start_of_environment()
     if start is None:
         return
-    with suppress(Exception):
+    with suppress(Exception), invocation.initialising(_INIT_SECONDS):
         made = make_backend()
-        made.aws.dynamodb  # noqa: B018 - made by being asked for
+        made.connections.tls  # noqa: B018 - made by being asked for
+        made.aws.dynamodb  # noqa: B018
         made.aws.secrets_manager  # noqa: B018
         if calls_wechat:
             made.wechat  # noqa: B018

@@ -107,6 +107,11 @@ STORAGE_UNAVAILABLE = Problem(
     "storage_unavailable", 503, "retry", "服务繁忙，请稍后再试", "The service is busy",
     "Storage did not answer in time. Send the same request again.", retry_after=1,
 )  # fmt: skip
+LOGIN_UNFINISHED = Problem(
+    "login_unfinished", 503, "login_again", "登录未完成，请重试", "Login was not completed",
+    "The login code was sent to WeChat, but the request could not be finished, and the code may be "
+    "spent. Call wx.login and send the new code.",
+)  # fmt: skip
 WECHAT_UNAVAILABLE = Problem(
     "wechat_unavailable", 503, "retry", "微信服务繁忙，请稍后再试",
     "WeChat is busy, please try again",
@@ -116,7 +121,8 @@ WECHAT_UNAVAILABLE = Problem(
 PROBLEMS = (
     INVALID_REQUEST, SESSION_INVALID, USER_BLOCKED, USER_RESTRICTED, REQUEST_TOO_LARGE,
     LOGIN_CODE_REJECTED, PHONE_CODE_REJECTED, UNDECRYPTABLE, TOO_MANY_REQUESTS, TOO_MANY_FAILURES,
-    INTERNAL_ERROR, MISCONFIGURED, QUOTA_EXHAUSTED, STORAGE_UNAVAILABLE, WECHAT_UNAVAILABLE,
+    INTERNAL_ERROR, MISCONFIGURED, LOGIN_UNFINISHED, QUOTA_EXHAUSTED, STORAGE_UNAVAILABLE,
+    WECHAT_UNAVAILABLE,
 )  # fmt: skip
 
 
@@ -275,7 +281,7 @@ class AuthError(Exception):
         retry_after: int | None = None,
         call: str | None = None,
     ) -> None:
-        self.problem = problem
+        self.problem = self.origin = problem
         self.detail = detail or problem.detail
         self.errcode = errcode
         self.rid = rid
@@ -288,6 +294,15 @@ class AuthError(Exception):
     def because(self, detail: str) -> "AuthError":
         """Return the same error with another detail, when more can be said to the client."""
         return AuthError(self.problem, detail, errcode=self.errcode, rid=self.rid, call=self.call)
+
+    def answered_as(self, problem: Problem) -> "AuthError":
+        """Return the same error for the log and the metrics, answered to the client as another."""
+        other = AuthError(
+            problem, errcode=self.errcode, rid=self.rid, remedy=self.remedy,
+            reason=self.reason, call=self.call,
+        )  # fmt: skip
+        other.origin = self.origin
+        return other
 
 
 class WeChatError(AuthError):
@@ -315,11 +330,13 @@ class WeChatUnavailableError(AuthError):
 
     Args:
         call: WeChat's name of the call.
-        reason: What happened, like ``time-out``; holds no URL.
+        reason: What happened, like ``no answer in time``; holds no URL.
+        sent: Whether the request may have arrived, and a code in it be spent.
     """
 
-    def __init__(self, call: str, reason: str) -> None:
+    def __init__(self, call: str, reason: str, *, sent: bool = True) -> None:
         super().__init__(WECHAT_UNAVAILABLE, reason=reason, call=call)
+        self.sent = sent
 
 
 def invalid_field(field: str, expectation: str) -> AuthError:

@@ -55,6 +55,7 @@ class Invocation:
 
 
 _current: ContextVar[Invocation | None] = ContextVar("invocation", default=None)
+_init_ends: ContextVar[float | None] = ContextVar("init_ends", default=None)
 
 
 @contextmanager
@@ -75,10 +76,21 @@ def serving(context: LambdaContext, request_id: str | None = None) -> Iterator[I
             invocation.metrics.flush_metrics()
 
 
+@contextmanager
+def initialising(seconds: float) -> Iterator[None]:
+    """Limit what is done at init, which Lambda ends after 10 s, to so many seconds."""
+    token = _init_ends.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _init_ends.reset(token)
+
+
 def remaining(at_most: float, *, reserve: float = _RESERVE) -> float:
     """Return how many seconds there are for a piece of work that may take ``at_most``.
 
-    Zero or less means that there is no time left. Outside an invocation nothing limits it.
+    Zero or less means that there is no time left. Outside of init and
+    invocations nothing limits it.
 
     Args:
         at_most: Seconds that the work may take.
@@ -86,7 +98,8 @@ def remaining(at_most: float, *, reserve: float = _RESERVE) -> float:
     """
     invocation = _current.get()
     if invocation is None:
-        return at_most
+        ends = _init_ends.get()
+        return at_most if ends is None else min(at_most, ends - time.monotonic())
     return min(at_most, invocation.context.get_remaining_time_in_millis() / 1000 - reserve)
 
 
@@ -115,7 +128,7 @@ def log_fault(error: AuthError) -> None:
         count("OperatorFaults")
         logger.error("operator fault", extra={**fields, "remedy": error.remedy})
     else:
-        if metric := _FAULTS.get(error.problem.code):
+        if metric := _FAULTS.get(error.origin.code):
             count(metric)
         logger.warning("fault", extra=fields)
 

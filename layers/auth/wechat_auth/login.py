@@ -1,8 +1,18 @@
 """Login: a wx.login code becomes a session of ours."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from wechat_auth import invocation
 from wechat_auth.codes import PHONE_CODE_SENT_AS_LOGIN_CODE, looks_like_phone_code
-from wechat_auth.errors import APP_SECRET_REFUSED, CODE_INVALID, WeChatError
+from wechat_auth.errors import (
+    APP_SECRET_REFUSED,
+    CODE_INVALID,
+    LOGIN_UNFINISHED,
+    AuthError,
+    WeChatError,
+    WeChatUnavailableError,
+)
 from wechat_auth.secret_store import SecretStore
 from wechat_auth.sessions import IssuedSession, Sessions
 from wechat_auth.wechat import WeChat
@@ -23,18 +33,39 @@ def login(
         sessions: Where the session is started.
 
     Raises:
-        AuthError: ``login_code_rejected``, ``user_blocked``, ``wechat_unavailable`` or an
-            operator's fault.
+        AuthError: ``login_code_rejected``, ``user_blocked``, ``wechat_unavailable``,
+            ``login_unfinished`` or an operator's fault.
     """
     secrets.key_ring()  # without it no session can be stored, and the code would be spent in vain
+    secret = secrets.app_secret(appid)
     try:
-        who = wechat.code2session(appid, secrets.app_secret(appid), code)
+        who = wechat.code2session(appid, secret, code, reserve=sessions.write_seconds)
+    except WeChatUnavailableError as error:
+        if error.sent:
+            raise error.answered_as(LOGIN_UNFINISHED) from None
+        raise
     except WeChatError as error:
         if error.errcode in APP_SECRET_REFUSED:
             secrets.app_secret_refused()
         if error.errcode == CODE_INVALID and looks_like_phone_code(code):
             raise error.because(PHONE_CODE_SENT_AS_LOGIN_CODE) from None
         raise
-    issued = sessions.issue(appid, who)
+    with login_code_spent():
+        issued = sessions.issue(appid, who)
     invocation.count("Logins")
     return issued
+
+
+@contextmanager
+def login_code_spent() -> Iterator[None]:
+    """Let no error say that a request can be repeated whose login code is spent.
+
+    Raises:
+        AuthError: ``login_unfinished`` in place of an error whose action is ``retry``.
+    """
+    try:
+        yield
+    except AuthError as error:
+        if error.problem.action == "retry":
+            raise error.answered_as(LOGIN_UNFINISHED) from None
+        raise

@@ -105,6 +105,8 @@ class Sessions:
         self._secrets = secrets
         self._life = life
         self._clock = clock
+        self.write_seconds = table.try_seconds
+        """Seconds that a write can take."""
 
     def issue(self, appid: str, who: Code2Session) -> IssuedSession:
         """Start a session: one write."""

@@ -3,20 +3,30 @@
 botocore and its errors stop here: above it there are Python values and our own errors.
 """
 
+import io
 import re
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from botocore.awsrequest import AWSRequest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.client import BaseClient
+from botocore.compat import HTTPHeaders
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    EndpointConnectionError,
+    HTTPClientError,
+    ReadTimeoutError,
+    SSLError,
+)
 from botocore.session import get_session
 
 from wechat_auth import invocation
+from wechat_auth.connections import Budget, Connections, TransportError
 from wechat_auth.errors import MISCONFIGURED, STORAGE_UNAVAILABLE, AuthError
 
 if TYPE_CHECKING:
@@ -27,10 +37,8 @@ T = TypeVar("T")
 Item = dict[str, Any]
 """An item's attributes: str, bytes, int, or float (kept to a thousandth)."""
 
-CONNECT_SECONDS = 1.0
-"""Seconds to connect to AWS."""
-READ_SECONDS = 1.5
-"""Seconds between two pieces of an answer of AWS."""
+TRY = Budget(total=2.5, connect=1.0, answer=1.5)
+"""The seconds of one try of a call."""
 _BACK_OFF = 1.0  # the most that the SDK sleeps after a first try, even when no second may follow
 _BATCH = 25  # BatchWriteItem takes no more
 
@@ -75,28 +83,29 @@ class Aws:
 
     Args:
         create_client: botocore's, of the default session if none is given.
-        connect_timeout: Seconds to connect.
-        read_timeout: Seconds between two pieces of an answer.
+        connections: The connections.
+        budget: Seconds of one try of a call.
     """
 
     def __init__(
         self,
         create_client: Callable[..., BaseClient] | None = None,
         *,
-        connect_timeout: float = CONNECT_SECONDS,
-        read_timeout: float = READ_SECONDS,
+        connections: Connections | None = None,
+        budget: Budget = TRY,
     ) -> None:
         self._given = create_client
-        self.try_seconds = connect_timeout + read_timeout + _BACK_OFF
+        self._connections = connections or Connections()
+        self._budget = budget
+        self.try_seconds = budget.total + _BACK_OFF
         """Seconds that one try of a call can take; none begins with less time left."""
-        # Two quick tries, about 6 s in the worst case, less when an invocation has less. A fixed
-        # user agent: botocore would otherwise rebuild its own twice per request.
+        # Two quick tries, 6 s in the worst case, less when an invocation has less. A fixed user
+        # agent: botocore would otherwise rebuild its own twice per request. What is sent is of a
+        # few forms, all of them tested: they need no check at each call.
         self._config = Config(
-            connect_timeout=connect_timeout,
-            read_timeout=read_timeout,
             retries={"mode": "standard", "total_max_attempts": 2},
-            tcp_keepalive=True,
             user_agent="wechat-auth",
+            parameter_validation=False,
         )
 
     @cached_property
@@ -126,14 +135,8 @@ class Aws:
         return answer.get("SecretString", "")
 
     def connect_to_dynamodb(self) -> None:
-        """Connect ahead of the first call; if that fails, the call will try again and say so.
-
-        DynamoDB's root is asked for, unsigned, which touches no data and costs nothing.
-        """
-        client = self.dynamodb
-        connections = client._endpoint.http_session  # type: ignore[attr-defined]  # noqa: SLF001 - botocore has no other way
-        with suppress(BotoCoreError):
-            connections.send(AWSRequest("GET", client.meta.endpoint_url).prepare())
+        """Connect ahead of the first call; if that fails, the call will try again and say so."""
+        self._connections.connect(self.dynamodb.meta.endpoint_url, self._budget)
 
     @cached_property
     def _create_client(self) -> Callable[..., BaseClient]:
@@ -141,6 +144,8 @@ class Aws:
 
     def _client(self, service: str) -> BaseClient:
         client = _ask(self._create_client, service_name=service, config=self._config)
+        # botocore bounds no call as a whole; its endpoint takes whatever can send.
+        client._endpoint.http_session = _Sender(self._connections, self._budget)  # type: ignore[attr-defined]  # noqa: SLF001 - botocore has no other way
         client.meta.events.register("before-send", self._refuse_what_ends_too_late)
         client.meta.events.register("before-parse", _refuse_garbage)
         return client
@@ -278,6 +283,49 @@ class Table:
         except BotoCoreError as error:
             raise _as_storage_error(error) from None
         return None
+
+
+class _Sender:
+    """Makes each try of a call for botocore, within its budget."""
+
+    def __init__(self, connections: Connections, budget: Budget) -> None:
+        self._connections = connections
+        self._budget = budget
+
+    def send(self, request: AWSPreparedRequest) -> AWSResponse:
+        """Send a request, and raise the errors that botocore knows."""
+        url = str(request.url)
+        try:
+            answer = self._connections.request(
+                request.method,
+                url,
+                budget=self._budget,
+                headers=dict(request.headers.items()),
+                body=cast("bytes | None", request.body),
+            )
+        except TransportError as error:
+            raise _as_botocore_error(error)(endpoint_url=url, error=error.reason) from None
+        headers = HTTPHeaders()
+        for name, value in answer.headers.items():
+            headers[name] = value
+        return AWSResponse(url, answer.status, headers, _Content(answer.content))
+
+    def close(self) -> None:
+        """Do nothing: botocore asks for it when a client is closed, but others send here too."""
+
+
+def _as_botocore_error(error: TransportError) -> type[BotoCoreError]:
+    if error.sent:
+        return ReadTimeoutError if error.late else ConnectionClosedError
+    return SSLError if error.reason.startswith("TLS") else EndpointConnectionError
+
+
+class _Content(io.BytesIO):
+    """The body of an answer as botocore reads one."""
+
+    def stream(self) -> Iterator[bytes]:
+        """Give all of it."""
+        yield self.getvalue()
 
 
 def _ask(operation: Callable[..., T], **arguments: Any) -> T:

@@ -8,27 +8,16 @@ arrived. Nothing here puts a URL with its query, a secret, a token or a code int
 """
 
 import json
-import logging
 import re
-import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
-import urllib3
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    NameResolutionError,
-    NewConnectionError,
-    ProtocolError,
-)
-
 from wechat_auth import invocation
+from wechat_auth.connections import Answer, Budget, Connections, TransportError
 from wechat_auth.errors import (
     ADDRESS_REFUSED,
     KEY_NOT_LIVE,
@@ -38,21 +27,15 @@ from wechat_auth.errors import (
 )
 from wechat_crypto import encrypted_data_hash, parse_json, session_signature
 
-CONNECT_TIMEOUT = 1.5
-"""Seconds to connect to one address."""
-CALL_TIMEOUT = 5.0
-"""Seconds for a whole call, addresses that cannot be connected to included."""
-_MAX_IDLE = 20.0
-"""Seconds after which a kept connection is not trusted: Lambda may have slept through its end."""
-_MAX_REPLY = 1024 * 1024
+CALL = Budget(total=5.0, connect=1.5, answer=2.5)
+"""The seconds of a call: when less is left than its answer needs, a code would be spent in vain."""
+SILENT_CALLS = 3
+"""Calls in a row without an answer after which an environment asks no more for a while."""
+SILENCE = 5.0
+"""Seconds of this while."""
 _LONGEST_LIFE = 7200
 _RID = re.compile(r"rid: ?([0-9a-f]{1,16}-[0-9a-f]{1,16}-[0-9a-f]{1,16})")
 _ADDRESS = re.compile(r"\b(\d{1,3}(?:\.\d{1,3}){3})\b")
-_NEVER_CONNECTED = (NewConnectionError, ConnectTimeoutError, NameResolutionError)
-
-# Below this level urllib3 logs whole URLs, secret or access_token in their query included: for
-# one, as a warning, when a reply's headers are malformed.
-logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,45 +84,46 @@ class PhoneNumber:
 class WeChat:
     """WeChat's server API.
 
+    When WeChat says nothing several times in a row, calls fail at once for some seconds: each that
+    waited would hold a whole execution environment, and together all that the account may have.
+
     Args:
-        base_urls: Where it is, like ``https://api.weixin.qq.com``. The next is tried only if no
-            connection to the one before was made.
-        pool: The connections; kept alive, TLS verified, no redirects.
-        call_timeout: Seconds for a whole call, addresses that cannot be connected to included.
-        connect_timeout: Seconds to connect to one address.
+        base_urls: Where it is, like ``https://api.weixin.qq.com``. The next is tried only if
+            nothing was sent to the one before.
+        connections: The connections.
+        budget: Seconds of a whole call, and of connecting to each of the names.
         clock: Gives the time in seconds, never going back.
     """
 
     def __init__(
         self,
         base_urls: Sequence[str],
-        pool: urllib3.PoolManager | None = None,
+        connections: Connections | None = None,
         *,
-        call_timeout: float = CALL_TIMEOUT,
-        connect_timeout: float = CONNECT_TIMEOUT,
+        budget: Budget = CALL,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._base_urls = [url.rstrip("/") for url in base_urls]
-        self._pool = pool or tls_pool(self._base_urls)
-        self._call_timeout = call_timeout
-        self._connect_timeout = connect_timeout
+        self._connections = connections or Connections()
+        self._budget = budget
         self._clock = clock
-        self._used_at = clock()
+        self._silent_calls = 0
+        self._silent_until = float("-inf")
 
     def connect(self) -> None:
         """Connect ahead of the first call; if that fails, the call will try again and say so."""
-        with suppress(HTTPError):
-            self._pool.request(
-                "HEAD",
-                self._base_urls[0],
-                timeout=self._connect_timeout,
-                retries=False,
-                redirect=False,
-            )
-            self._used_at = self._clock()
+        self._connections.connect(self._base_urls[0], self._budget)
 
-    def code2session(self, appid: str, secret: str, code: str) -> Code2Session:
+    def code2session(
+        self, appid: str, secret: str, code: str, *, reserve: float = 0
+    ) -> Code2Session:
         """Exchange a login code (wx.login) for the user behind it.
+
+        Args:
+            appid: The app in which wx.login ran.
+            secret: Its AppSecret.
+            code: What wx.login gave.
+            reserve: Seconds of the invocation to leave for what must come after.
 
         Raises:
             WeChatError: WeChat refused; 40029 or 40163 mean the code.
@@ -151,7 +135,7 @@ class WeChat:
             "js_code": code,
             "grant_type": "authorization_code",
         }
-        reply = self._call("code2Session", "GET", "/sns/jscode2session", query)
+        reply = self._call("code2Session", "GET", "/sns/jscode2session", query, reserve=reserve)
         return Code2Session(
             openid=_text(reply, "openid", "code2Session"),
             session_key=_text(reply, "session_key", "code2Session"),
@@ -305,6 +289,8 @@ class WeChat:
         path: str,
         query: Mapping[str, str] | None = None,
         body: Mapping[str, object] | None = None,
+        *,
+        reserve: float = 0,
     ) -> dict[str, Any]:
         """Make one call and judge the reply by its content.
 
@@ -317,7 +303,7 @@ class WeChat:
         try:
             # WeChat's own JSON may hold half a character: it goes back, and is refused there.
             encoded = urlencode(query or {}, errors="surrogatepass")
-            reply = self._send(call, method, f"{path}?{encoded}", body)
+            reply = self._send(call, method, f"{path}?{encoded}", body, reserve)
             errcode = reply.get("errcode", 0)
         finally:
             invocation.measure_ms("WeChatLatency", (self._clock() - started) * 1000)
@@ -336,63 +322,44 @@ class WeChat:
         return reply
 
     def _send(
-        self, call: str, method: str, target: str, body: Mapping[str, object] | None
+        self,
+        call: str,
+        method: str,
+        target: str,
+        body: Mapping[str, object] | None,
+        reserve: float,
     ) -> dict[str, Any]:
-        deadline = self._clock() + invocation.remaining(self._call_timeout)
-        idle = self._clock() - self._used_at
-        if idle > _MAX_IDLE:
-            self._pool.clear()
-        reason = "no time left"
+        if self._clock() < self._silent_until:
+            raise WeChatUnavailableError(call, "silent a moment ago")
+        content = None if body is None else json.dumps(body).encode("ascii")
+        headers = {} if content is None else {"Content-Type": "application/json"}
+        ends = self._clock() + invocation.remaining(self._budget.total + reserve) - reserve
+        failure = TransportError("no address", sent=False)
         for base_url in self._base_urls:
-            left = deadline - self._clock()
-            if left <= 0:
-                break
+            budget = replace(self._budget, total=ends - self._clock())
             try:
-                response = self._pool.request(
-                    method,
-                    base_url + target,
-                    body=None if body is None else json.dumps(body).encode("ascii"),
-                    headers={} if body is None else {"Content-Type": "application/json"},
-                    timeout=urllib3.Timeout(connect=min(self._connect_timeout, left), total=left),
-                    retries=False,
-                    redirect=False,
-                    preload_content=False,
+                answer = self._connections.request(
+                    method, base_url + target, budget=budget, headers=headers, body=content
                 )
-                return _read(call, response, lambda: self._clock() > deadline)
-            except _NEVER_CONNECTED as error:
-                reason = type(error).__name__
-            except HTTPError as error:
+            except TransportError as error:
+                failure = error
                 # The request may have arrived, and a code in it may be spent: never send again.
-                raise WeChatUnavailableError(call, type(error).__name__) from None
-            finally:
-                self._used_at = self._clock()
-        raise WeChatUnavailableError(call, reason)
+                if error.sent:
+                    break
+            else:
+                self._silent_calls = 0
+                return _read(call, answer)
+        if failure.late:
+            self._silent_calls += 1
+            if self._silent_calls >= SILENT_CALLS:
+                self._silent_until = self._clock() + SILENCE
+        raise WeChatUnavailableError(call, failure.reason, sent=failure.sent)
 
 
-def tls_pool(base_urls: Sequence[str]) -> urllib3.PoolManager:
-    """Return connections that verify TLS; to http addresses (a simulation) they are plain."""
-    # Without a context of ours, urllib3 would read all authorities again for every connection.
-    tls = ssl.create_default_context() if base_urls[0].startswith("https:") else None
-    return urllib3.PoolManager(num_pools=4, maxsize=4, cert_reqs="CERT_REQUIRED", ssl_context=tls)
-
-
-def _read(
-    call: str, response: urllib3.response.BaseHTTPResponse, is_late: Callable[[], bool]
-) -> dict[str, Any]:
-    """Read a reply that may be slow, endless, cut or no JSON at all."""
-    content = b""
-    try:
-        while chunk := response.read1(65_536):
-            content += chunk
-            if len(content) > _MAX_REPLY or is_late():
-                raise ProtocolError("the reply is too long or too slow")
-    except HTTPError:
-        response.close()
-        raise
-    response.release_conn()
-    reply = _parse(content)
-    if response.status != HTTPStatus.OK or reply is None:
-        raise WeChatUnavailableError(call, f"HTTP {response.status} without JSON")
+def _read(call: str, answer: Answer) -> dict[str, Any]:
+    reply = _parse(answer.content)
+    if answer.status != HTTPStatus.OK or reply is None:
+        raise WeChatUnavailableError(call, f"HTTP {answer.status} without JSON", sent=True)
     return reply
 
 

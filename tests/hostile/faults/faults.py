@@ -12,12 +12,11 @@ from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, 
 from moto.core.request import normalize_request
 from moto.dynamodb.responses import DynamoHandler
 from moto.secretsmanager.responses import SecretsManagerResponse
-from urllib3.connection import HTTPConnection
-from urllib3.exceptions import NewConnectionError
 
 from local.simulated_wechat import Fault
 from tests.harness.deployment import Deployment, Raw
-from tests.harness.environment import Connections
+from tests.harness.environment import WatchedConnections
+from wechat_auth.connections import Budget, TransportError
 from wechat_auth.wechat import WeChat
 
 Kind = Literal[
@@ -49,8 +48,8 @@ _AWS_ERRORS: dict[Kind, tuple[int, str]] = {
     "5xx": (500, "InternalServerError"),
     "denied": (400, "AccessDeniedException"),
 }
-_SHORT = 0.1
-"""Seconds that a call to WeChat waits in place of CALL_TIMEOUT for what will not come."""
+_SHORT = Budget(total=0.1, connect=0.1, answer=0.01)
+"""What a call to WeChat may take in place of its own time, when nothing will come."""
 _HANDLERS = {"dynamodb": DynamoHandler, "secrets-manager": SecretsManagerResponse}
 _PAGE = b"<html><body>Welcome to the hotel's network</body></html>"
 
@@ -102,7 +101,7 @@ class Outside:
             client.meta.events.register_first("before-send", hook)
         operators = cast("Callable[..., None]", lambda request, **_: _answer(request, "dynamodb"))
         self.deployment.dynamodb.meta.events.register_first("before-send", operators)
-        connections = Connections(self.to_wechat)
+        connections = WatchedConnections(self.to_wechat)
         self.deployment.cold_start(wechat=WeChat([self.deployment.stack.wechat_url], connections))
         try:
             yield
@@ -143,8 +142,8 @@ class Outside:
         """Pass a call on to WeChat, or fail."""
         kind = self._note(name, "WeChat", repeated=False)
         if kind == "refused":
-            raise NewConnectionError(HTTPConnection("nowhere"), "refused")
-        return send(timeout=_SHORT) if kind == "too slow" else send()
+            raise TransportError("no connection", sent=False)
+        return send(budget=_SHORT) if kind == "too slow" else send()
 
     def _to_aws(
         self, request: AWSPreparedRequest, event_name: str, **_: object

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from urllib3.exceptions import ProtocolError
-
 from local import runtime
 from tests.hostile.faults.faults import Outside
+from wechat_auth.connections import TransportError
 from wechat_auth.storage import Aws, Item, StorageError, Table
 
 
@@ -70,7 +69,7 @@ class SendingAgain(Outside):
     def to_wechat(self, name: str, body: Any, send: Any) -> Any:
         try:
             return super().to_wechat(name, body, send)
-        except ProtocolError:
+        except TransportError:
             return send()
 
 

@@ -12,6 +12,7 @@ import pytest
 from local import embedded_aws
 from tests.harness.deployment import Deployment
 from tests.hostile.faults.faults import KINDS, Call, Kind, Outside
+from wechat_auth.connections import Budget
 from wechat_auth.storage import Aws, StorageError
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: closing sends RST instead of FIN
@@ -30,7 +31,9 @@ def test_a_broken_socket_is_the_error_that_is_pretended(deployment: Deployment, 
         outside.break_down(Call("GetItem", "AccessTokens"), kind, lasting=True)
         pretended = error_of(ours, deployment)
     with broken(kind) as (url, arrivals):
-        real = error_of(Aws(embedded_aws.create_client(url), read_timeout=0.2), deployment)
+        real = error_of(
+            Aws(embedded_aws.create_client(url), budget=Budget(0.4, 0.2, 0.2)), deployment
+        )
     assert real == pretended
     assert len(arrivals) == (2 if kind in _REPEATED else 0 if kind == "refused" else 1)
 

@@ -3,25 +3,21 @@
 On a clock that moves only while something outside takes its time, so that no test waits.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
 import pytest
 import time_machine
-from botocore.awsrequest import AWSPreparedRequest
-from botocore.exceptions import ReadTimeoutError
 from botocore.retries.standard import ExponentialBackoff
-from urllib3.exceptions import ReadTimeoutError as NoReplyError
 
 from local import embedded_aws
 from local.runtime import Context
 from tests.harness.api import Api
 from tests.harness.deployment import Deployment
-from tests.harness.environment import Connections
 from tests.harness.runtime import Serve
 from tests.hostile.faults.cases import REQUESTS, Scene
-from wechat_auth.storage import CONNECT_SECONDS, READ_SECONDS, Aws
+from wechat_auth.connections import Answer, Budget, Connections, TransportError
+from wechat_auth.storage import Aws
 from wechat_auth.wechat import WeChat
 
 Pace = Literal["never", "at the last moment", "at the SDK's second try, at the last moment"]
@@ -29,10 +25,15 @@ Pace = Literal["never", "at the last moment", "at the SDK's second try, at the l
 
 ONE_OF_EACH = ["authorizer", "POST /login", "POST /phone", "POST /decrypt", "GET /session?verify"]
 _BACKOFF = 1.0  # the most that the SDK waits before its second try (standard retry mode)
-_A_MOMENT = 0.001
+OVERRUN = 0.3
+"""Seconds by which a request may outlast its budget: tests/integration/test_connections.py holds
+that against sockets that really are slow."""
 
 
-class Slow:
+_UNHURRIED = Budget(total=30, connect=10, answer=10)
+
+
+class Slow(Connections):
     """Everything outside at its slowest, and the time that this takes.
 
     Attributes:
@@ -43,13 +44,20 @@ class Slow:
     """
 
     def __init__(self, deployment: Deployment) -> None:
+        super().__init__()
         self.pace: Pace | None = None
         self.spent = self.may_take = 0.0
         self._now = self._began = 0.0
         self._functions = deployment.stack.application.functions
         deployment.wrap(self._hurried)
-        wechat = WeChat([deployment.stack.wechat_url], Connections(self._wechat), clock=self.now)
-        deployment.cold_start(wechat=wechat)
+        deployment.cold_start(
+            wechat=WeChat([deployment.stack.wechat_url], self, clock=self.now),
+            aws=self.aws(deployment),
+        )
+
+    def aws(self, deployment: Deployment) -> Aws:
+        """Return clients of AWS as slow as all else."""
+        return Aws(embedded_aws.create_client(deployment.stack.aws_url), connections=self)
 
     @property
     def took(self) -> float:
@@ -58,34 +66,20 @@ class Slow:
     def now(self) -> float:
         return self._now
 
-    def watch(self, aws: Aws) -> None:
-        for client in (aws.dynamodb, aws.secrets_manager):
-            client.meta.events.register_last("before-send", cast("Any", self._aws))
-
-    def unwatch(self, aws: Aws) -> None:
-        for client in (aws.dynamodb, aws.secrets_manager):
-            client.meta.events.unregister("before-send", cast("Any", self._aws))
-
     def backs_off(self, *_: object) -> float:
         self._now += _BACKOFF if self.pace else 0
         return 0
 
-    def _aws(self, request: AWSPreparedRequest, **_: object) -> None:
-        """Take as long as a try may take, and answer or not."""
-        if self.pace is None:
-            return
-        first = "attempt=1" in str(request.headers["amz-sdk-request"])
-        self._now += CONNECT_SECONDS + READ_SECONDS - _A_MOMENT
-        if self.pace == "never" or (first and self.pace != "at the last moment"):
-            raise ReadTimeoutError(endpoint_url=request.url)
-
-    def _wechat(self, _: str, __: object, send: Any) -> Any:
-        if not self.pace:
-            return send()
-        self._now += send.keywords["timeout"].total - _A_MOMENT
-        if self.pace == "never":
-            raise NoReplyError(cast("Any", None), "", "too slow")
-        return send(timeout=5)
+    def request(self, method: str, url: str, *, budget: Budget, **more: Any) -> Answer:
+        """Take all of the time that a request may take, and answer or not."""
+        if self.pace:
+            if budget.total <= budget.answer:
+                raise TransportError("no time left", sent=False)
+            self._now += budget.total + OVERRUN
+            first_try = "attempt=1" in str((more.get("headers") or {}).get("amz-sdk-request"))
+            if self.pace == "never" or (first_try and self.pace != "at the last moment"):
+                raise TransportError("no answer in time", sent=True, late=True)
+        return super().request(method, url, budget=_UNHURRIED, **more)
 
     def _hurried(self, name: str, serve: Serve) -> Serve:
         """Give a function a context whose time is that of this clock."""
@@ -114,12 +108,10 @@ class _Context:
 
 
 @pytest.fixture
-def slow(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
+def slow(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Slow:
     slow = Slow(deployment)
     monkeypatch.setattr(ExponentialBackoff, "delay_amount", slow.backs_off)  # the SDK's own
-    slow.watch(deployment.stack.environment.aws)
-    yield slow
-    slow.unwatch(deployment.stack.environment.aws)
+    return slow
 
 
 @pytest.mark.parametrize("pace", get_args(Pace))
@@ -142,9 +134,8 @@ def test_a_try_of_the_sdk_that_may_begin_too_late_is_found_out(
     clock: time_machine.Traveller,
     slow: Slow,
 ) -> None:
-    hasty = Aws(embedded_aws.create_client(deployment.stack.aws_url))
+    hasty = slow.aws(deployment)
     hasty.try_seconds = 0.1
-    slow.watch(hasty)
     deployment.cold_start(aws=hasty)
     scene = Scene(api, deployment, deployment.wechat.phone())
     ask(scene, clock, slow, "authorizer", None)

@@ -36,6 +36,7 @@ CONTRACT = {
     "internal_error": (500, "contact_support", None),
     "misconfigured": (500, "contact_support", None),
     "quota_exhausted": (503, "wait", 3600),
+    "login_unfinished": (503, "login_again", None),
     "storage_unavailable": (503, "retry", 1),
     "wechat_unavailable": (503, "retry", 2),
 }

@@ -128,7 +128,7 @@ FLOORS = (
     {"sessions", "phone_records"},
     {"secret_store", "failure_budget"},
     {"storage", "wechat", "codes"},
-    {"invocation", "settings"},
+    {"connections", "invocation", "settings"},
     {"errors"},
 )
 """The modules of wechat_auth, from the roof to the cellar."""

@@ -1,6 +1,5 @@
 """What is sent to WeChat, whatever the values; and its replies, whatever they hold."""
 
-import io
 import json
 import string
 from collections.abc import Callable
@@ -8,10 +7,10 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-import urllib3
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from wechat_auth.connections import Answer, Connections
 from wechat_auth.errors import WeChatError, WeChatUnavailableError
 from wechat_auth.wechat import AccessToken, WeChat
 
@@ -28,7 +27,7 @@ json_values = st.recursive(
 )
 
 
-class Wire(urllib3.PoolManager):
+class Wire(Connections):
     """Takes down what would be sent, and replies what it was given."""
 
     def __init__(self, reply: bytes = b"{}") -> None:
@@ -37,10 +36,10 @@ class Wire(urllib3.PoolManager):
         self.targets: list[str] = []
         self.bodies: list[Any] = []
 
-    def request(self, method: str, url: str, **sent: Any) -> Any:  # type: ignore[override]  # noqa: ARG002
+    def request(self, method: str, url: str, **sent: Any) -> Answer:  # noqa: ARG002
         self.targets.append(url)
         self.bodies.append(sent["body"])
-        return urllib3.HTTPResponse(io.BytesIO(self.reply), status=200, preload_content=False)
+        return Answer(200, {}, self.reply)
 
     @property
     def query(self) -> list[tuple[str, str]]:

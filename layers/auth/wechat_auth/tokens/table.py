@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 
 from wechat_auth.secret_store import SecretStore
 from wechat_auth.storage import Item, Table
-from wechat_auth.wechat import CALL_TIMEOUT, AccessToken
+from wechat_auth.wechat import CALL, AccessToken
 from wechat_crypto import UnsealError
 
 RENEWAL_WINDOW = 300.0
 """Seconds before a token expires in which WeChat hands out its successor and both work."""
-LEASE_SECONDS = 2 * CALL_TIMEOUT + 5
+LEASE_SECONDS = 2 * CALL.total + 5
 """Seconds a renewal may take: longer than its two calls, so that a living holder keeps it."""
 PAUSE_AFTER_SAME = 15.0
 """Seconds in which WeChat would only hand out again what it has just handed out."""
