@@ -18,8 +18,8 @@ ALLOWED: dict[str, tuple[dict[str, set[str]], set[str]]] = {
     "LoginRole": (
         {
             "Sessions.Arn": {"dynamodb:PutItem"},
-            "AppSecrets": SECRET,
-            "KeyRing": SECRET,
+            "AppSecrets.Id": SECRET,
+            "KeyRing.Id": SECRET,
             "LoginLog.Arn": LOG,
         },
         NETWORK,
@@ -33,8 +33,8 @@ ALLOWED: dict[str, tuple[dict[str, set[str]], set[str]]] = {
                 "dynamodb:UpdateItem",
                 "dynamodb:DeleteItem",
             },
-            "AppSecrets": SECRET,
-            "KeyRing": SECRET,
+            "AppSecrets.Id": SECRET,
+            "KeyRing.Id": SECRET,
             "PhoneLog.Arn": LOG,
         },
         NETWORK,
@@ -48,8 +48,8 @@ ALLOWED: dict[str, tuple[dict[str, set[str]], set[str]]] = {
                 "dynamodb:UpdateItem",
             },
             "AccessTokens.Arn": ACCESS_TOKEN,
-            "AppSecrets": SECRET,
-            "KeyRing": SECRET,
+            "AppSecrets.Id": SECRET,
+            "KeyRing.Id": SECRET,
             "DecryptLog.Arn": LOG,
         },
         NETWORK,
@@ -63,8 +63,8 @@ ALLOWED: dict[str, tuple[dict[str, set[str]], set[str]]] = {
                 "dynamodb:BatchWriteItem",
             },
             "AccessTokens.Arn": ACCESS_TOKEN,
-            "AppSecrets": SECRET,
-            "KeyRing": SECRET,
+            "AppSecrets.Id": SECRET,
+            "KeyRing.Id": SECRET,
             "SessionLog.Arn": LOG,
         },
         NETWORK,
@@ -72,7 +72,7 @@ ALLOWED: dict[str, tuple[dict[str, set[str]], set[str]]] = {
     "AuthorizerRole": (
         {
             "Sessions.Arn": {"dynamodb:GetItem"},
-            "KeyRing": SECRET,
+            "KeyRing.Id": SECRET,
             "AuthorizerLog.Arn": LOG,
         },
         set(),
@@ -80,8 +80,8 @@ ALLOWED: dict[str, tuple[dict[str, set[str]], set[str]]] = {
     "RefreshAccessTokenRole": (
         {
             "AccessTokens.Arn": ACCESS_TOKEN,
-            "AppSecrets": SECRET,
-            "KeyRing": SECRET,
+            "AppSecrets.Id": SECRET,
+            "KeyRing.Id": SECRET,
             "RefreshAccessTokenLog.Arn": LOG,
             "FailedRenewals.Arn": {"sqs:SendMessage"},
         },
