@@ -34,8 +34,8 @@ NEW_NODE  = 'const [a, b] = process.versions.node.split("."); process.exit(a > 1
 export PYTHONPATH = layers/crypto:layers/auth
 export SAM_CLI_TELEMETRY = 0
 
-.PHONY: help run demo test test-all test-races test-hostile test-console test-miniprogram test-build crowd load \
-	build demo-emulator sam-local invoke deploy bench profile record fault-table \
+.PHONY: help run demo test test-all test-races test-hostile test-console test-miniprogram test-build test-deployed \
+	crowd load build demo-emulator sam-local invoke deploy-local deploy bench profile record fault-table \
 	check lint types template secrets baseline format docs lock clean python3.13
 
 help: ## Show this list
@@ -72,6 +72,8 @@ test-miniprogram: $(VENV)/installed ## Test the client kit and the demo mini-pro
 		test "$$CI" != true; fi
 test-build: build $(VENV)/installed .venv-emulator/installed ## Test what was built
 	PATH="$(PYTHON313):$$PATH" $(BIN)/python -m pytest tests/artefacts $(ARGS)
+test-deployed: build $(VENV)/installed .venv-local-aws/installed ## Deploy to an AWS on this machine, and test what is there
+	$(BIN)/python -m pytest $(PARALLEL) tests/deployed $(ARGS)
 
 crowd: $(VENV)/installed ## Watch 200 workers share one access_token, on DynamoDB Local (needs Java and npm)
 	@$(BIN)/python -m tests.races
@@ -79,7 +81,6 @@ load: $(VENV)/installed ## Send visitors and faults for so many SECONDS, on Dyna
 	@SECONDS=$(SECONDS) $(BIN)/python -m tests.hostile.load
 
 build: $(BUILT) ## Build what is deployed, and an SBOM of each layer (.aws-sam/build)
-
 # The stamp comes last, so a build that broke off is made again.
 $(BUILT): $(SOURCES) .venv-sam/installed | python3.13
 	PATH="$(PYTHON313):$$PATH" $(SAM) build
@@ -100,7 +101,8 @@ sam-local: build $(VENV)/installed ## Play the demo and send every event through
 invoke: build $(VENV)/installed ## Send one event (EVENT=login) through sam local, while `make run LISTEN=docker` runs
 	@PORT=$(PORT) .venv-sam/bin/python -m local.sam_template
 	@PORT=$(PORT) $(BIN)/python -m local.sam_local $(EVENT)
-
+deploy-local: build $(VENV)/installed .venv-local-aws/installed ## Deploy to an AWS on this machine: no account, no Docker
+	@exec $(BIN)/python -m local.deployment
 deploy: build ## Deploy to an environment of samconfig.toml (ENV=dev)
 	@.venv-sam/bin/python -m infra.release $(ENV)
 	.venv-sam/bin/sam deploy --config-file $(CURDIR)/samconfig.toml --config-env $(ENV) \
@@ -139,7 +141,7 @@ docs: $(VENV)/installed ## Write the generated tables into the documents
 lock: $(VENV)/installed ## Pin the newest versions that pyproject.toml allows
 	for group in dev sam checkov; do $(LOCK) --upgrade --universal --python-version 3.11 \
 		--group $$group -o requirements/$$group.txt || exit 1; done
-	$(LOCK_313) --upgrade --group emulator -o requirements/emulator.txt
+	for group in emulator local-aws; do $(LOCK_313) --upgrade --group $$group -o requirements/$$group.txt || exit 1; done
 	for folder in layers/crypto layers/auth bench/peers/floor bench/peers/fastapi_wechatpy bench/peers/powertools_resolver; do \
 		$(LOCK_313) --constraint requirements/dev.txt --group $$(basename $$folder) -o $$folder/requirements.txt || exit 1; done
 clean: ## Remove what was installed and built
@@ -155,12 +157,10 @@ endef
 
 $(VENV)/installed: requirements/dev.txt
 	$(install)
-
 .venv-%/installed: requirements/%.txt
 	$(install)
-
-.venv-emulator/installed: override PYTHON = $(PYTHON313)/python3.13
-.venv-emulator/installed: | python3.13
+.venv-emulator/installed .venv-local-aws/installed: override PYTHON = $(PYTHON313)/python3.13
+.venv-emulator/installed .venv-local-aws/installed: | python3.13
 python3.13:
 	@test -n "$(PYTHON313)" || { echo "CPython 3.13, Lambda's, is needed: install it (python.org, pyenv install 3.13, brew install python@3.13), or name its folder with PYTHON313=/path/to/bin" >&2; exit 1; }
 

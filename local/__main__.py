@@ -5,7 +5,6 @@ PORT chooses the port of the API (3000; the next two are used too), LISTEN the a
 which goes to a file otherwise.
 """
 
-import json
 import os
 import signal
 import sys
@@ -100,16 +99,11 @@ def _line(served: "Served") -> str:
 
 def welcome(stack: "Stack", log: str) -> str:
     """What listens where, and three calls that work now."""
+    from local.calls import three_calls  # noqa: PLC0415 - see main
+
     routes = "\n".join(
         f"    {route.method:6} {stack.url}{route.path}" for route in stack.application.routes
     )
-    # One person each: a login code of the same person would replace the key of another's data.
-    login_code = stack.wechat.phone(stack.appid).login()
-    phone_code = stack.wechat.phone(stack.appid).tap_phone_number().code
-    phone = stack.wechat.phone(stack.appid)
-    one_shot = {"code": phone.login()}
-    tap = phone.tap_phone_number()
-    one_shot |= {"encryptedData": tap.encrypted_data, "iv": tap.iv}
     return f"""
 The API is running; Ctrl-C ends it.
 
@@ -119,22 +113,7 @@ The API is running; Ctrl-C ends it.
     DynamoDB, Secrets  {stack.aws_url}
     Function logs      {log}
 
-The three calls, with codes that work once and for the next five minutes:
-
-    # log in
-    {_curl(stack, "/login", {"code": login_code})}
-
-    # phone number, new style
-    {_curl(stack, "/phone", {"code": phone_code})}
-
-    # phone number, legacy: log in and decrypt in one
-    {_curl(stack, "/decrypt", one_shot)}
-
-Fresh ones, from the simulated phone (log in before you tap, as a mini-program does):
-
-    curl -sS -X POST {stack.wechat_url}/_phone/login
-    curl -sS -X POST {stack.wechat_url}/_phone/tap
-"""
+{three_calls(stack.url, stack.wechat, stack.wechat_url)}"""
 
 
 def _console(stack: "Stack") -> str:
@@ -142,13 +121,6 @@ def _console(stack: "Stack") -> str:
     if not stack.url.startswith(f"http://{_LOOPBACK}:"):
         return ""
     return f"    In a browser       {stack.url}/ (the demo, and each message as it passes)\n"
-
-
-def _curl(stack: "Stack", path: str, body: dict[str, str]) -> str:
-    return (
-        f"curl -sS {stack.url}{path} -H 'content-type: application/json' "
-        f"-d '{json.dumps(body, separators=(',', ':'))}'"
-    )
 
 
 if __name__ == "__main__":
