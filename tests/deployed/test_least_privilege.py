@@ -1,0 +1,244 @@
+"""Each permission of each role is missed by some step as soon as it is taken away."""
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from local import demo
+from local.demo import Walk, expect_problem
+from local.deployment import Deployment
+from local.template import ACCOUNT_ID, REGION
+from tests.deployed.conftest import publish
+from tests.harness.figures import Say
+
+KEPT_IN_MEMORY = ("AccessTokens", "AppSecrets", "KeyRing")
+NOT_JUDGED = {
+    "logs:CreateLogStream": "Lambda's log delivery",
+    "logs:PutLogEvents": "Lambda's log delivery",
+    "sqs:SendMessage": "Lambda's failure destination, the schedule's dead-letter queue",
+    "lambda:InvokeFunction": "the schedule's start of its target",
+}
+"""What services of AWS do with a role; the emulator does it without asking whether they may."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_schedule(deployment: Deployment) -> Iterator[None]:
+    """While this goes on, nobody else renews the access_token."""
+    scheduler, name = deployment.client("scheduler"), f"{deployment.name}-refresh_access_token"
+    schedule = scheduler.get_schedule(Name=name)
+    kept = ("Name", "ScheduleExpression", "FlexibleTimeWindow", "Target")
+    kept_schedule = {each: schedule[each] for each in kept}
+    scheduler.update_schedule(**kept_schedule, State="DISABLED")
+    yield
+    scheduler.update_schedule(**kept_schedule, State="ENABLED")
+
+
+@dataclass(slots=True, kw_only=True)
+class DeployedWalk(Walk):
+    deployment: Deployment
+
+
+def undecryptable(walk: DeployedWalk) -> None:
+    """Undecryptable data: a failure is counted."""
+    demo.login(walk)
+    answer = walk.api("POST", "/decrypt", RUBBISH, walk.token)
+    expect_problem(answer, 422, "undecryptable", "login_again")
+
+
+def decrypt_after_logout(walk: DeployedWalk) -> None:
+    """POST /decrypt with a session that has ended."""
+    demo.login(walk)
+    demo.logout(walk)
+    answer = walk.api("POST", "/decrypt", RUBBISH, walk.token)
+    expect_problem(answer, 401, "session_invalid", "login_again")
+
+
+def refused_phone_code(walk: DeployedWalk) -> None:
+    """A phone code that WeChat refuses is free again."""
+    before = codes_in_progress(walk.deployment)
+    answer = walk.api("POST", "/phone", {"code": secrets.token_hex(32)})
+    expect_problem(answer, 422, "phone_code_rejected", "authorize_again")
+    assert codes_in_progress(walk.deployment) == before
+
+
+def authorize(walk: DeployedWalk) -> None:
+    """A request to a route of one's own."""
+    demo.login(walk)
+    event = {"headers": {"authorization": f"Bearer {walk.token}"}}
+    assert walk.deployment.invoke("authorizer", event)["isAuthorized"] is True
+
+
+def renew(walk: DeployedWalk) -> None:
+    """The renewal of the access_token."""
+    assert list(walk.deployment.invoke("refresh_access_token", {}).values()) == ["renewed"]
+
+
+RUBBISH = {"encryptedData": "A" * 64, "iv": "A" * 22 + "=="}
+STEPS: dict[str, tuple[str, tuple[Callable[[DeployedWalk], object], ...]]] = {
+    "LoginRole": ("login", (demo.login,)),
+    "PhoneRole": ("phone", (demo.login, demo.phone, demo.same_code_again, refused_phone_code)),
+    "DecryptRole": (
+        "decrypt",
+        (demo.login, demo.decrypt, demo.one_shot, undecryptable, decrypt_after_logout),
+    ),
+    "SessionRole": (
+        "session",
+        (
+            demo.login,
+            demo.check_session,
+            demo.check_session_at_wechat,
+            demo.logout,
+            demo.logout_everywhere,
+        ),
+    ),
+    "AuthorizerRole": ("authorizer", (authorize,)),
+    "RefreshAccessTokenRole": ("refresh_access_token", (renew,)),
+}
+"""By role: its function, and steps that need it."""
+
+
+@dataclass(frozen=True)
+class Permission:
+    role: str
+    action: str
+    resource: str
+
+
+class Policies:
+    """The inline policies of the stack's roles: one permission can be taken out at a time."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._iam = deployment.client("iam")
+        self._roles = {
+            name: resource.id
+            for name, resource in deployment.resources.items()
+            if resource.type == "AWS::IAM::Role"
+        }
+
+    def __iter__(self) -> Iterator[Permission]:
+        for role, role_name in self._roles.items():
+            for policy in self._iam.list_role_policies(RoleName=role_name)["PolicyNames"]:
+                for statement in self._document(role, policy)["Statement"]:
+                    for action in as_list(statement["Action"]):
+                        for resource in as_list(statement["Resource"]):
+                            yield Permission(role, action, resource)
+
+    @contextmanager
+    def without(self, taken: Permission) -> Iterator[None]:
+        (policy,) = self._iam.list_role_policies(RoleName=self._roles[taken.role])["PolicyNames"]
+        before = self._document(taken.role, policy)
+        left = [
+            {"Effect": "Allow", "Action": each.action, "Resource": each.resource}
+            for each in self
+            if each.role == taken.role and each != taken
+        ]
+        self._put(taken.role, policy, {**before, "Statement": left})
+        yield
+        self._put(taken.role, policy, before)
+
+    def allow(self, role: str, action: str, resource: str) -> bool:
+        """Ask IAM's policy simulator."""
+        reply = self._iam.simulate_principal_policy(
+            PolicySourceArn=f"arn:aws:iam::{ACCOUNT_ID}:role/{self._roles[role]}",
+            ActionNames=[action],
+            ResourceArns=[resource],
+        )
+        return bool(reply["EvaluationResults"][0]["EvalDecision"] == "allowed")
+
+    def _document(self, role: str, policy: str) -> dict[str, Any]:
+        reply = self._iam.get_role_policy(RoleName=self._roles[role], PolicyName=policy)
+        document: dict[str, Any] = reply["PolicyDocument"]
+        return document
+
+    def _put(self, role: str, policy: str, document: dict[str, Any]) -> None:
+        self._iam.put_role_policy(
+            RoleName=self._roles[role], PolicyName=policy, PolicyDocument=json.dumps(document)
+        )
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def items(deployment: Deployment, table: str) -> list[dict[str, Any]]:
+    reply = deployment.client("dynamodb").scan(TableName=deployment.resources[table].id)
+    found: list[dict[str, Any]] = reply["Items"]
+    return found
+
+
+def codes_in_progress(deployment: Deployment) -> int:
+    return len([item for item in items(deployment, "PhoneExchanges") if "sealed" not in item])
+
+
+def forget(deployment: Deployment, role: str) -> None:
+    """Leave nothing in the memory of a role's function, and no access_token in the table."""
+    publish(deployment, STEPS[role][0], Description=f"published again at {time.time()}")
+    for item in items(deployment, "AccessTokens"):
+        deployment.client("dynamodb").delete_item(
+            TableName=deployment.resources["AccessTokens"].id, Key={"appid": item["appid"]}
+        )
+
+
+def failing_step(deployment: Deployment, role: str) -> str:
+    """Take a role's steps to the first that fails, and return what it is; "" if all pass."""
+    walk = DeployedWalk(deployment.url, deployment.wechat_url, deployment=deployment)
+    for step in STEPS[role][1]:
+        try:
+            step(walk)
+        except (AssertionError, KeyError, demo.StepError):
+            return str(step.__doc__)
+    return ""
+
+
+def test_each_step_passes_with_the_permissions_of_the_template(deployment: Deployment) -> None:
+    for role in STEPS:
+        forget(deployment, role)
+        assert not failing_step(deployment, role), role
+
+
+def test_each_permission_is_missed_by_a_step_if_it_is_taken_away(
+    deployment: Deployment, say: Say
+) -> None:
+    policies, unmissed = Policies(deployment), []
+    for permission in [each for each in policies if each.action not in NOT_JUDGED]:
+        if any(name in permission.resource for name in KEPT_IN_MEMORY):
+            forget(deployment, permission.role)
+        with policies.without(permission):
+            step = failing_step(deployment, permission.role)
+        if not step:
+            unmissed.append(permission)
+        name = permission.resource.removeprefix("arn:aws:").split(deployment.name)[1].split("-")[1]
+        say(f"{permission.role:23} {permission.action:30} {name:15} {step or 'NOTHING'}")
+    for action, what in NOT_JUDGED.items():
+        say(f"not judged by the emulator: {action:22}  {what}")
+    assert unmissed == []
+
+
+def test_what_the_emulator_does_not_judge_is_allowed_on_what_the_stack_names(
+    deployment: Deployment,
+) -> None:
+    name = f"{deployment.name}-refresh_access_token"
+    target = deployment.client("scheduler").get_schedule(Name=name)["Target"]
+    said = deployment.client("lambda").get_function_event_invoke_config(
+        FunctionName=name, Qualifier="live"
+    )
+    queue = said["DestinationConfig"]["OnFailure"]["Destination"]
+    wanted = {
+        ("RefreshScheduleRole", "lambda:InvokeFunction", target["Arn"]),
+        ("RefreshScheduleRole", "sqs:SendMessage", target["DeadLetterConfig"]["Arn"]),
+        ("RefreshAccessTokenRole", "sqs:SendMessage", queue),
+    }
+    for role, (function, _) in STEPS.items():
+        group = f"log-group:/aws/lambda/{deployment.name}-{function}"
+        arn = f"arn:aws:logs:{REGION}:{ACCOUNT_ID}:{group}:log-stream:2026/11/26/[1]0"
+        wanted |= {(role, action, arn) for action in NOT_JUDGED if action.startswith("logs:")}
+    policies = Policies(deployment)
+    granted = {(each.role, each.action) for each in policies if each.action in NOT_JUDGED}
+    assert granted == {(role, action) for role, action, _ in wanted}
+    assert [each for each in sorted(wanted) if not policies.allow(*each)] == []

@@ -1,0 +1,348 @@
+"""The life of a stack, in this order, from its creation to its deletion."""
+
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from infra.cloudformation import read_document
+from infra.release import BUILT
+from local import demo
+from local.deployment import Deployment, DeploymentError
+from local.ministack import ROOT
+from tests.deployed.conftest import another_stack, delete, eventually, lines, publish
+from tests.harness.api import Api
+from tests.harness.leaks import Secrets
+
+HOLD_DATA = {
+    "AWS::ApiGatewayV2::Api",
+    "AWS::DynamoDB::Table",
+    "AWS::Logs::LogGroup",
+    "AWS::SQS::Queue",
+    "AWS::SecretsManager::Secret",
+}
+DAY = 86_400
+NUMBER, NICK_NAME = "13580006666", "an unmistakable nick name"
+
+
+@pytest.fixture
+def token(deployment: Deployment, api: Api) -> str:
+    """The session of somebody who logged in before the test began."""
+    return api.logged_in(deployment.wechat.phone())
+
+
+@contextmanager
+def nobody_notices(deployment: Deployment, token: str) -> Iterator[None]:
+    """While this goes on, a user asks twice a second; every answer is 200 and no data is lost."""
+    api, over, before = Api(deployment.url), threading.Event(), holding_data(deployment)
+
+    def ask() -> None:
+        while not over.wait(0.5):
+            api.session(token)
+
+    user = threading.Thread(target=ask)
+    user.start()
+    try:
+        yield
+    finally:
+        over.set()
+        user.join()
+    assert {answer.status for answer in api.answers} == {200}
+    assert holding_data(deployment) == before
+    assert api.session(token).status == 200
+
+
+def holding_data(deployment: Deployment) -> dict[str, str]:
+    return {k: v.id for k, v in deployment.resources.items() if v.type in HOLD_DATA}
+
+
+# ---------------------------------------------------------------------------------- creation
+
+
+def test_the_whole_demo_passes_through_the_deployed_api(deployment: Deployment) -> None:
+    assert demo.main(lambda: nullcontext((deployment.url, deployment.wechat_url))) == 0
+
+
+def test_the_access_log_goes_to_its_group_and_names_nobody(deployment: Deployment) -> None:
+    stage = deployment.client("apigatewayv2").get_stage(
+        ApiId=deployment.resources["Api"].id, StageName="$default"
+    )
+    settings = stage["AccessLogSettings"]
+    assert (
+        settings["DestinationArn"]
+        .removesuffix(":*")
+        .endswith(f":log-group:{deployment.resources['AccessLog'].id}")
+    )
+    fields = json.loads(settings["Format"]).values()
+    assert len(fields) == 11
+    assert not re.search(r"identity|authorizer|path|domain|query|header", " ".join(fields), re.I)
+
+
+# ----------------------------------------------------------------------------------- updates
+
+
+def test_a_change_of_code_is_seen_by_the_next_request(
+    deployment: Deployment, api: Api, token: str
+) -> None:
+    code = deployment.folder / "SessionFunction/app.py"
+    change(code, '"expiresAt": session.expires_at}', '"expiresAt": 1}')
+    with nobody_notices(deployment, token):
+        deployment.deploy()
+    assert api.session(token).json == {"expiresAt": 1}
+
+
+def test_a_change_of_a_layer_is_seen_by_the_next_request(
+    deployment: Deployment, api: Api, token: str
+) -> None:
+    module = deployment.folder / "AuthLayer/python/wechat_auth/errors.py"
+    change(module, "The Bearer token is missing", "THE BEARER TOKEN IS MISSING")
+    # Its bytecode is not checked against its source.
+    (module.parent / "__pycache__/errors.cpython-313.pyc").unlink()
+    with nobody_notices(deployment, token):
+        deployment.deploy()
+    assert api.session("x").json["detail"].startswith("THE BEARER TOKEN IS MISSING")
+
+
+def test_a_changed_parameter_is_seen_by_the_next_request(
+    deployment: Deployment, api: Api, token: str
+) -> None:
+    with nobody_notices(deployment, token):
+        deployment.deploy(SessionDays="30")
+    assert days_of_a_session(deployment, api) == 30
+
+
+def test_an_update_that_fails_is_rolled_back(deployment: Deployment, api: Api, token: str) -> None:
+    document = read_document(deployment.folder / BUILT.name)
+    document["Resources"]["Broken"] = {
+        "Type": "AWS::SQS::Queue",
+        "DependsOn": "LoginFunctionAliaslive",
+        "Properties": {"DelaySeconds": 100_000},  # 900 are allowed
+    }
+    with (
+        nobody_notices(deployment, token),
+        pytest.raises(DeploymentError, match="ROLLBACK_COMPLETE"),
+    ):
+        deployment.deploy(document, SessionDays="3")
+    assert days_of_a_session(deployment, api) == 30
+
+
+def test_a_route_of_ones_own_asks_the_authorizer(
+    deployment: Deployment, api: Api, token: str
+) -> None:
+    document = read_document(deployment.folder / BUILT.name)
+    (deployment.folder / "Own").mkdir()
+    (deployment.folder / "Own/app.py").write_text(OWN, "utf-8")
+    route = {
+        "ApiId": {"Ref": "Api"},
+        "Method": "GET",
+        "Path": "/own",
+        "Auth": {"Authorizer": "SessionAuthorizer"},
+    }
+    document["Resources"]["OwnFunction"] = {
+        "Type": "AWS::Serverless::Function",
+        "Properties": {
+            "CodeUri": "Own",
+            "LoggingConfig": {"LogGroup": {"Ref": "SessionLog"}},
+            "Events": {"Own": {"Type": "HttpApi", "Properties": route}},
+        },
+    }
+    with nobody_notices(deployment, token):
+        deployment.deploy(document, SessionDays="30")
+    person = deployment.wechat.phone()
+    token = api.logged_in(person)
+    (app,) = deployment.wechat.apps
+    assert own(api, token) == (200, {"appid": app.appid, "openid": person.openid, "unionid": ""})
+    assert api.request("GET", "/own").status == 401
+    assert api.logout(token).status == 204
+    assert own(api, token)[0] == 403
+
+
+def test_an_api_of_ones_own_asks_the_authorizer_as_the_guide_says(
+    deployment: Deployment, api: Api
+) -> None:
+    guide = (ROOT / "docs/deploy.md").read_text("utf-8")
+    snippet = re.search(r"```yaml\n(Authorizer:.+?)```", guide, re.DOTALL)
+    assert snippet
+    resources = snippet[1].replace("wechat-auth-prod", deployment.name).replace("\n", "\n  ")
+    with another_stack(deployment, f"{OWN_API}  {resources}") as ids:
+        others = Api(f"{deployment.aws_url}/_aws/execute-api/{ids['YourApi']}/$default")
+        person = deployment.wechat.phone()
+        status, caller = own(others, api.logged_in(person))
+        assert (status, caller["openid"]) == (200, person.openid)
+        assert own(others, "x")[0] == 403
+
+
+OWN = "def handler(event, context): return event['requestContext']['authorizer']['lambda']\n"
+OWN_API = f"""
+Resources:
+  YourApi: {{Type: AWS::ApiGatewayV2::Api, Properties: {{Name: own, ProtocolType: HTTP}}}}
+  Stage:
+    Type: AWS::ApiGatewayV2::Stage
+    Properties: {{ApiId: !Ref YourApi, StageName: $default, AutoDeploy: true}}
+  Role:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument:
+        Statement:
+          - {{Effect: Allow, Principal: {{Service: lambda.amazonaws.com}}, Action: sts:AssumeRole}}
+  Log: {{Type: AWS::Logs::LogGroup, Properties: {{LogGroupName: !Sub "/aws/lambda/${{Own}}"}}}}
+  Own:
+    Type: AWS::Lambda::Function
+    Properties:
+      Runtime: python3.13
+      Handler: index.handler
+      Role: !GetAtt Role.Arn
+      Code: {{ZipFile: "{OWN.strip()}"}}
+  Integration:
+    Type: AWS::ApiGatewayV2::Integration
+    Properties: {{ApiId: !Ref YourApi, IntegrationType: AWS_PROXY, PayloadFormatVersion: "2.0",
+                 IntegrationUri: !GetAtt Own.Arn}}
+  Route:
+    Type: AWS::ApiGatewayV2::Route
+    Properties: {{ApiId: !Ref YourApi, RouteKey: GET /own, AuthorizationType: CUSTOM,
+                 Target: !Sub "integrations/${{Integration}}", AuthorizerId: !Ref Authorizer}}
+"""
+
+
+def own(api: Api, token: str) -> tuple[int, dict[str, str]]:
+    answer = api.request("GET", "/own", token=token)
+    return answer.status, answer.json
+
+
+def days_of_a_session(deployment: Deployment, api: Api) -> int:
+    answer = api.login(deployment.wechat.phone().login())
+    expires_at: int = answer.json["expiresAt"]
+    return round((expires_at - time.time()) / DAY)
+
+
+def change(path: Path, old: str, new: str) -> None:
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+
+
+# ---------------------------------------------------------------------------------- operation
+
+
+def test_the_schedule_renews_the_access_token_by_itself(deployment: Deployment) -> None:
+    dynamodb, table = deployment.client("dynamodb"), deployment.resources["AccessTokens"].id
+    for item in dynamodb.scan(TableName=table)["Items"]:
+        dynamodb.delete_item(TableName=table, Key={"appid": item["appid"]})
+    assert eventually(lambda: dynamodb.scan(TableName=table)["Items"], seconds=80)
+
+
+def test_a_renewal_that_crashes_is_in_the_queue_of_failures(deployment: Deployment) -> None:
+    publish(deployment, "refresh_access_token", Handler="nowhere.handler")
+    deployment.client("lambda").invoke(
+        FunctionName=f"{deployment.name}-refresh_access_token",
+        InvocationType="Event",
+        Payload=b'{"who":"me"}',
+    )
+    queue = deployment.outputs["FailedRenewalsUrl"]
+    messages = eventually(
+        lambda: deployment.client("sqs").receive_message(QueueUrl=queue).get("Messages"), 30
+    )
+    publish(deployment, "refresh_access_token", Handler="app.handler")
+    assert [json.loads(each["Body"])["requestPayload"] for each in messages] == [{"who": "me"}]
+
+
+def test_a_changed_app_secret_is_read_by_warm_functions(
+    deployment: Deployment, api: Api, token: str
+) -> None:
+    (app,) = deployment.wechat.apps
+    deployment.wechat.put_app(replace(app, secret="f" * 32))
+    deployment.store_app_secrets()
+    refused = api.login(deployment.wechat.phone().login())
+    assert refused.problem == (500, "misconfigured", "contact_support")
+    # Each environment reads it again once it has failed, at most once a minute.
+    assert eventually(lambda: api.login(deployment.wechat.phone().login()).status == 200, 70)
+    assert api.session(token).status == 200
+
+
+def test_a_rotated_key_ring_logs_nobody_out(deployment: Deployment, api: Api, token: str) -> None:
+    rotate_keys(deployment)
+    publish(deployment, "login", Description="after the rotation")
+    new = api.logged_in(deployment.wechat.phone())
+    # Warm, it reads the ring again for a key that it does not know, at most once a minute.
+    assert eventually(lambda: api.session(new).status == 200, 70)
+    assert api.session(token).status == 200
+    rotate_keys(deployment, without="k1")
+    publish(deployment, "session", Description="after the removal")
+    assert [api.session(each).status for each in (token, new)] == [401, 200]
+
+
+def rotate_keys(deployment: Deployment, without: str = "") -> None:
+    """Add the key k2, or remove one, as docs/deploy.md does."""
+    secrets_manager, arn = deployment.client("secretsmanager"), deployment.outputs["KeyRingArn"]
+    ring = json.loads(secrets_manager.get_secret_value(SecretId=arn)["SecretString"])
+    ring = {**ring, "current": "k2", "k2": "a" * 64}
+    ring.pop(without, None)
+    secrets_manager.put_secret_value(SecretId=arn, SecretString=json.dumps(ring))
+
+
+def test_what_was_logged_until_now_holds_no_secret_and_no_personal_data(
+    deployment: Deployment, api: Api
+) -> None:
+    secrets = Secrets()
+    person = deployment.wechat.phone(number=NUMBER, nick_name=NICK_NAME)
+    token = secrets.note("session token", api.logged_in(person))
+    tap, info = person.tap_phone_number(), person.user_info()
+    assert api.phone(tap.code, token=token).status == 200
+    data = {"encryptedData": info.encrypted_data, "iv": info.iv}
+    assert api.decrypt(token=token, **data).status == 200
+    assert api.decrypt(token=token, encryptedData="A" * 64, iv="A" * 22 + "==").status == 422
+    for what, value in {
+        "phone number": NUMBER,
+        "nick name": NICK_NAME,
+        "phone code": tap.code,
+        "encryptedData": info.encrypted_data,
+        "session_key": person.session_key,
+    }.items():
+        secrets.note(what, value)
+    for app in deployment.wechat.apps:
+        secrets.note("AppSecret", app.secret)
+    for each in deployment.wechat.people:
+        secrets.note("openid", each.openid)
+        secrets.note("phone number", each.number)
+    for access_token in deployment.wechat.access_tokens:
+        secrets.note("access_token", access_token)
+    groups = [r.id for r in deployment.resources.values() if r.type == "AWS::Logs::LogGroup"]
+    written = "\n".join(line for group in groups for line in lines(deployment, group))
+    for marker in ('"message":"request"', '"CloudWatchMetrics"', '"remedy"'):
+        assert marker in written
+    assert secrets.found_in(written) == []
+
+
+# ----------------------------------------------------------------------------------- deletion
+
+
+def test_a_deleted_stack_leaves_nothing(deployment: Deployment) -> None:
+    assert len(everything(deployment)) > 30
+    delete(deployment, deployment.name)
+    assert everything(deployment) == []
+
+
+def everything(deployment: Deployment) -> list[str]:
+    """Name what there is of each kind that the stack has, except SAM CLI's own bucket."""
+    listed = [
+        ("apigatewayv2", "get_apis", "Items", "Name"),
+        ("dynamodb", "list_tables", "TableNames", ""),
+        ("iam", "list_roles", "Roles", "RoleName"),
+        ("lambda", "list_functions", "Functions", "FunctionName"),
+        ("lambda", "list_layers", "Layers", "LayerName"),
+        ("logs", "describe_log_groups", "logGroups", "logGroupName"),
+        ("scheduler", "list_schedules", "Schedules", "Name"),
+        ("secretsmanager", "list_secrets", "SecretList", "Name"),
+        ("sqs", "list_queues", "QueueUrls", ""),
+    ]
+    return [
+        each[name] if name else each
+        for service, call, kind, name in listed
+        for each in getattr(deployment.client(service), call)().get(kind, [])
+    ]
