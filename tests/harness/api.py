@@ -65,8 +65,11 @@ class Api:
     def login(self, code: str, **more: object) -> Answer:
         return self.request("POST", "/login", {"code": code, **more})
 
-    def phone(self, code: str, *, token: str | None = None, **more: object) -> Answer:
-        return self.request("POST", "/phone", {"code": code, **more}, token=token)
+    def phone(
+        self, code: str, *, token: str | None = None, key: str | None = None, **more: object
+    ) -> Answer:
+        headers = {"Idempotency-Key": key} if key else {}
+        return self.request("POST", "/phone", {"code": code, **more}, token=token, headers=headers)
 
     def decrypt(self, *, token: str | None = None, **body: object) -> Answer:
         return self.request("POST", "/decrypt", body, token=token)

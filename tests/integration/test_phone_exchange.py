@@ -20,6 +20,7 @@ from wechat_auth.wechat import PhoneNumber
 
 NUMBER = {"phoneNumber": "13800138000", "purePhoneNumber": "13800138000", "countryCode": "86"}
 REJECTED = (422, "phone_code_rejected", "authorize_again")
+KEY = "6d1f0c5e-made-up-by-the-client"
 
 
 class TestOneExchange:
@@ -27,9 +28,9 @@ class TestOneExchange:
         self, api: Api, phone: Phone, asked: Asked, deployment: Deployment
     ) -> None:
         code = phone.tap_phone_number().code
-        first = api.phone(code)
+        first = api.phone(code, key=KEY)
         deployment.cold_start()
-        again = [api.phone(code) for _ in range(3)]
+        again = [api.phone(code, key=KEY) for _ in range(3)]
         assert (first.status, first.json) == (200, NUMBER)
         assert [(answer.status, answer.json) for answer in again] == [(200, NUMBER)] * 3
         assert asked("getPhoneNumber") == 1
@@ -72,13 +73,13 @@ class TestOneExchange:
     ) -> None:
         code = phone.tap_phone_number().code
         began = int(time.time())
-        assert api.phone(code).status == 200
+        assert api.phone(code, key=KEY).status == 200
         (record,) = deployment.items("PhoneExchanges")
         assert int(record["expires_at"]["N"]) - began in {300, 301}
         clock.shift(295)
-        assert (api.phone(code).json, asked("getPhoneNumber")) == (NUMBER, 1)
+        assert (api.phone(code, key=KEY).json, asked("getPhoneNumber")) == (NUMBER, 1)
         clock.shift(10)
-        assert (api.phone(code).problem, asked("getPhoneNumber")) == (REJECTED, 2)
+        assert (api.phone(code, key=KEY).problem, asked("getPhoneNumber")) == (REJECTED, 2)
 
     def test_the_table_holds_neither_number_nor_code_nor_openid(
         self, api: Api, phone: Phone, deployment: Deployment
@@ -98,11 +99,66 @@ class TestOneExchange:
             wechat.phone(number="13580006666").tap_phone_number().code,
         ]
         for code in codes:
-            api.phone(code)
+            api.phone(code, key=KEY)
         one, other = deployment.items("PhoneExchanges")
         deployment.put("PhoneExchanges", one | {"sealed": other["sealed"]})
-        statuses = sorted(api.phone(code).status for code in codes)
+        statuses = sorted(api.phone(code, key=KEY).status for code in codes)
         assert statuses == [200, 503]
+
+
+class TestIdempotencyKey:
+    def test_without_it_and_without_a_session_nothing_is_kept(
+        self, api: Api, phone: Phone, asked: Asked, deployment: Deployment
+    ) -> None:
+        code = phone.tap_phone_number().code
+        assert api.phone(code).json == NUMBER
+        assert deployment.items("PhoneExchanges") == []
+        assert api.phone(code).problem == REJECTED
+        assert asked("getPhoneNumber") == 2
+
+    def test_a_stranger_who_has_only_the_used_code_gets_nothing(
+        self, api: Api, phone: Phone, wechat: SimulatedWeChat
+    ) -> None:
+        code, stranger = phone.tap_phone_number().code, api.logged_in(wechat.phone())
+        assert api.phone(code, key=KEY).json == NUMBER
+        for sent in ({}, {"key": KEY[::-1]}, {"token": stranger}):
+            assert api.phone(code, **sent).problem == REJECTED
+
+    def test_it_finds_the_number_again_after_a_login_too(
+        self, api: Api, phone: Phone, asked: Asked
+    ) -> None:
+        code = phone.tap_phone_number().code
+        assert api.phone(code, key=KEY).json == NUMBER
+        token = api.logged_in(phone)
+        assert api.phone(code, token=token).problem == REJECTED
+        assert api.phone(code, token=token, key=KEY).json == NUMBER
+        assert asked("getPhoneNumber") == 2
+
+    def test_with_a_session_it_is_not_needed(self, api: Api, phone: Phone, asked: Asked) -> None:
+        token, code = api.logged_in(phone), phone.tap_phone_number().code
+        keys = (KEY, KEY[::-1], None)
+        assert [api.phone(code, token=token, key=key).json for key in keys] == [NUMBER] * 3
+        assert asked("getPhoneNumber") == 1
+
+    @pytest.mark.parametrize("key", ["k" * 15, "k" * 129, "k" * 16 + ".", "k" * 15 + " k"])
+    def test_one_of_another_form_is_refused_before_anything_is_spent(
+        self, api: Api, phone: Phone, asked: Asked, key: str
+    ) -> None:
+        code = phone.tap_phone_number().code
+        for token in (None, api.logged_in(phone)):
+            answer = api.phone(code, token=token, key=key)
+            assert answer.problem == (400, "invalid_request", "fix_request")
+            assert answer.json["detail"] == (
+                "Idempotency-Key: must be 16 to 128 letters, digits, _ or -"
+            )
+        assert asked("getPhoneNumber") == 0
+
+    @pytest.mark.parametrize("key", ["k" * 16, "Kk_-09" * 20 + "12345678"])
+    def test_its_form_is_16_to_128_letters_digits_and_two_signs(
+        self, api: Api, phone: Phone, key: str
+    ) -> None:
+        code = phone.tap_phone_number().code
+        assert [api.phone(code, key=key).json for _ in range(2)] == [NUMBER] * 2
 
 
 class TestWhoseCode:
@@ -184,23 +240,23 @@ class TestStorageDown:
     def test_before_the_exchange_nothing_is_spent(
         self, api: Api, phone: Phone, asked: Asked, deployment: Deployment
     ) -> None:
-        api.phone(phone.tap_phone_number().code)
+        api.phone(phone.tap_phone_number().code, key=KEY)
         code = phone.tap_phone_number().code
         deployment.fail("PutItem")
-        answer = api.phone(code)
+        answer = api.phone(code, key=KEY)
         assert answer.problem == (503, "storage_unavailable", "retry")
         assert answer.headers["Retry-After"] == "1"
         assert asked("getPhoneNumber") == 1
         deployment.heal()
-        assert api.phone(code).json == NUMBER
+        assert api.phone(code, key=KEY).json == NUMBER
 
     def test_after_the_exchange_the_number_that_was_paid_for_is_answered(
         self, api: Api, phone: Phone, deployment: Deployment, wechat: SimulatedWeChat
     ) -> None:
-        api.phone(phone.tap_phone_number().code)
+        api.phone(phone.tap_phone_number().code, key=KEY)
         deployment.fail("UpdateItem")
         code = phone.tap_phone_number().code
-        assert api.phone(code).json == NUMBER
+        assert api.phone(code, key=KEY).json == NUMBER
         assert wechat.billed.exchanges[code] == 1
 
     def test_after_a_refusal_it_is_the_refusal_that_counts(
@@ -211,13 +267,13 @@ class TestStorageDown:
             deployment.backend.access_tokens.get(phone.appid), code
         )
         deployment.fail("DeleteItem")
-        assert api.phone(code).problem == REJECTED
+        assert api.phone(code, key=KEY).problem == REJECTED
 
     def test_a_role_that_lacks_a_permission_is_the_operators_fault(
         self, api: Api, phone: Phone, deployment: Deployment
     ) -> None:
         deployment.fail("PutItem", "AccessDeniedException")
-        answer = api.phone(phone.tap_phone_number().code)
+        answer = api.phone(phone.tap_phone_number().code, key=KEY)
         assert answer.problem == (500, "misconfigured", "contact_support")
 
 
@@ -251,7 +307,7 @@ class TestDeadWorker:
     ) -> None:
         code = self.killed(api, phone, deployment, Fault("getPhoneNumber", "drop_after"))
         clock.shift(21)
-        assert api.phone(code).problem == REJECTED
+        assert api.phone(code, key=KEY).problem == REJECTED
         assert wechat.billed.exchanges[code] == 1
 
     def test_while_it_may_still_live_nobody_asks_wechat(
@@ -273,11 +329,11 @@ class TestDeadWorker:
 
     def killed(self, api: Api, phone: Phone, deployment: Deployment, fault: Fault) -> str:
         """Let a worker be lost with the code: neither its answer nor its failure was kept."""
-        api.phone(phone.tap_phone_number().code)
+        api.phone(phone.tap_phone_number().code, key=KEY)
         code = phone.tap_phone_number().code
         deployment.wechat.faults.add(fault)
         deployment.fail("DeleteItem")
-        assert api.phone(code).status == 503
+        assert api.phone(code, key=KEY).status == 503
         deployment.heal()
         records = sorted("sealed" in record for record in deployment.items("PhoneExchanges"))
         assert records == [False, True]
@@ -313,9 +369,9 @@ def at_the_same_time(api: Api, wechat: SimulatedWeChat, code: str, requests: int
     with ThreadPoolExecutor(requests) as crowd:
         asked = threading.Event()
         wechat.on_call = lambda _: asked.set()
-        first = crowd.submit(api.phone, code)
+        first = crowd.submit(api.phone, code, key=KEY)
         assert asked.wait(5)
-        others = [crowd.submit(api.phone, code) for _ in range(requests - 1)]
+        others = [crowd.submit(api.phone, code, key=KEY) for _ in range(requests - 1)]
         return [request.result() for request in (first, *others)]
 
 
@@ -326,6 +382,7 @@ def exchanged(deployment: Deployment, phone: Phone, code: str) -> PhoneNumber:
         phone.appid,
         code,
         None,
+        KEY,
         records=backend.phone_records,
         access_tokens=backend.access_tokens,
         wechat=backend.wechat,
