@@ -29,6 +29,7 @@ ALLOWED: dict[str, tuple[dict[str, set[str]], set[str]]] = {
             "Sessions.Arn": {"dynamodb:GetItem"},
             "AccessTokens.Arn": ACCESS_TOKEN,
             "PhoneExchanges.Arn": {
+                "dynamodb:GetItem",
                 "dynamodb:PutItem",
                 "dynamodb:UpdateItem",
                 "dynamodb:DeleteItem",
@@ -46,6 +47,7 @@ ALLOWED: dict[str, tuple[dict[str, set[str]], set[str]]] = {
                 "dynamodb:PutItem",
                 "dynamodb:Query",
                 "dynamodb:UpdateItem",
+                "dynamodb:DeleteItem",
             },
             "AccessTokens.Arn": ACCESS_TOKEN,
             "AppSecrets": SECRET,
@@ -61,6 +63,7 @@ ALLOWED: dict[str, tuple[dict[str, set[str]], set[str]]] = {
                 "dynamodb:Query",
                 "dynamodb:DeleteItem",
                 "dynamodb:BatchWriteItem",
+                "dynamodb:UpdateItem",
             },
             "AccessTokens.Arn": ACCESS_TOKEN,
             "AppSecrets": SECRET,

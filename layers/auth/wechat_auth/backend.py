@@ -72,7 +72,12 @@ class Backend:
     def sessions(self) -> Sessions:
         """The sessions of all users."""
         return Sessions(
-            self._sessions_table, self.secrets, life=self.settings.session_life, clock=self.clock
+            self._sessions_table,
+            self.secrets,
+            appids=self.settings.appids,
+            life=self.settings.session_life,
+            clock=self.clock,
+            sleep=self.sleep,
         )
 
     @cached_property

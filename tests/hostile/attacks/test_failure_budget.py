@@ -204,16 +204,16 @@ def test_a_clock_behind_midnight_does_not_start_the_old_day_again(
     behind, ahead = backend_at(midnight - 0.01), backend_at(midnight + 0.01)
     session = deployment.backend.sessions.find(api.logged_in(phone))
     for each in (behind, ahead, behind, ahead, behind):
-        each.failure_budget.count(session.user)
+        each.failure_budget.count(Spent(session.user))
     for each in (behind, ahead):
-        assert each.sessions.history(session).failures == 4
+        assert each.sessions.history(session).spent.failures == 4
         with pytest.raises(AuthError):
-            each.failure_budget.count(session.user)
+            each.failure_budget.count(Spent(session.user))
 
 
 def count_failure(budget: FailureBudget, user: bytes) -> bool:
     try:
-        budget.count(user)
+        budget.count(Spent(user))
     except AuthError as error:
         return error.problem is not TOO_MANY_FAILURES
     return True
