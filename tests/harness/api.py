@@ -11,6 +11,9 @@ from local.simulated_wechat import Phone, PhoneTap
 
 Document = dict[str, Any]
 
+IDEMPOTENCY_KEY = "6d1f0c5e-made-up-by-the-client"
+"""What a client without a session sends to find its phone number again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

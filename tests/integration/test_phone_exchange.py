@@ -11,6 +11,7 @@ import pytest
 import time_machine
 
 from local.simulated_wechat import App, Fault, Phone, SimulatedWeChat
+from tests.harness.api import IDEMPOTENCY_KEY as KEY
 from tests.harness.api import Answer, Api
 from tests.harness.deployment import Asked, Deployment
 from wechat_auth import invocation
@@ -20,7 +21,6 @@ from wechat_auth.wechat import PhoneNumber
 
 NUMBER = {"phoneNumber": "13800138000", "purePhoneNumber": "13800138000", "countryCode": "86"}
 REJECTED = (422, "phone_code_rejected", "authorize_again")
-KEY = "6d1f0c5e-made-up-by-the-client"
 
 
 class TestOneExchange:

@@ -84,7 +84,7 @@ class Backend:
     def failure_budget(self) -> FailureBudget:
         """The failed decryptions of all users."""
         limit = self.settings.decrypt_failures_per_day
-        return FailureBudget(self._sessions_table, limit=limit, clock=self.clock)
+        return FailureBudget(self._sessions_table, self.secrets, limit=limit, clock=self.clock)
 
     @cached_property
     def access_tokens(self) -> "AccessTokens":

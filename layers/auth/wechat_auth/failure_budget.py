@@ -14,13 +14,15 @@ from dataclasses import dataclass, field
 
 from wechat_auth import invocation
 from wechat_auth.errors import TOO_MANY_FAILURES, TOO_MANY_REQUESTS, AuthError
+from wechat_auth.secret_store import SecretStore
 from wechat_auth.storage import Item, StorageError, Table
 
 SORT_KEY = "~failures"
 """The counter's sort key; no session's is greater."""
-QUESTIONS = 200
-"""Questions to WeChat a day on behalf of one user."""
+QUESTIONS_PER_FAILURE = 4
+"""Questions to WeChat that a user may cause in a day, for each failure allowed."""
 _DAY = 86_400
+_VOUCHED = "vouched"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Spent:
         failures: Failed decryptions.
         elsewhere: Those of them that are counted in other partitions.
         questions: Questions to WeChat.
-        vouched: Hashes of the ciphertexts that WeChat has vouched for lately.
+        vouched: Keyed hashes of the ciphertexts that WeChat vouched for last.
     """
 
     user: bytes = field(repr=False)
@@ -41,7 +43,7 @@ class Spent:
     failures: int = 0
     elsewhere: int = 0
     questions: int = 0
-    vouched: frozenset[str] = frozenset()
+    vouched: frozenset[bytes] = field(default=frozenset(), repr=False)
 
     @classmethod
     def of(cls, user: bytes, counters: Sequence[Item], now: float) -> "Spent":
@@ -64,13 +66,23 @@ class FailureBudget:
 
     Args:
         table: The Sessions table.
+        secrets: For the key ring.
         limit: Failures allowed a day (UTC).
         clock: Gives the time in seconds.
     """
 
-    def __init__(self, table: Table, *, limit: int, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        table: Table,
+        secrets: SecretStore,
+        *,
+        limit: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._table = table
+        self._secrets = secrets
         self._limit = limit
+        self._questions = QUESTIONS_PER_FAILURE * limit
         self._clock = clock
 
     def check(self, spent: Spent) -> None:
@@ -90,31 +102,37 @@ class FailureBudget:
                 learn that this attempt failed too. ``too_many_requests`` if so many questions
                 have been asked.
         """
-        if spent.questions >= QUESTIONS:
+        if spent.questions >= self._questions:
             raise self._asked_too_often()
         left = self._limit - spent.elsewhere
         if not self._count(spent.user, failures=1, limit=left, begun=spent.begun):
             raise self._used_up()
 
-    def give_back(self, spent: Spent, vouched: str = "") -> None:
+    def is_vouched_for(self, spent: Spent, encrypted_data: str) -> bool:
+        """Tell whether WeChat has said already that it made this ciphertext for this user."""
+        return not spent.vouched.isdisjoint(
+            self._secrets.key_ring().fingerprints(encrypted_data, purpose=_VOUCHED)
+        )
+
+    def give_back(self, spent: Spent, encrypted_data: str = "") -> None:
         """Take back a failure that was none; if that cannot be written, it stays counted.
 
         Args:
             spent: What it was counted with.
-            vouched: The hash of the ciphertext that WeChat has vouched for, to be remembered.
+            encrypted_data: The ciphertext that WeChat has vouched for, to be remembered.
         """
-        remember = " SET vouched = :vouched" if vouched else ""
+        values: Item = {"less": -1, "today": self._today(), "zero": 0}
+        remember = ""
+        if encrypted_data:
+            remember = " SET vouched = :vouched"
+            ring = self._secrets.key_ring()
+            values["vouched"] = ring.fingerprint(encrypted_data, purpose=_VOUCHED)
         try:
             self._table.update_if(
                 "#day = :today AND failures > :zero",
                 {"user": spent.user, "session": SORT_KEY},
                 f"ADD failures :less{remember}",
-                {
-                    "less": -1,
-                    "today": self._today(),
-                    "zero": 0,
-                    **({"vouched": vouched} if vouched else {}),
-                },
+                values,
             )
         except StorageError as error:
             invocation.log_fault(error)
@@ -151,7 +169,7 @@ class FailureBudget:
                 "failures": failures,
                 "limit": limit,
                 "one": 1,
-                "questions": QUESTIONS,
+                "questions": self._questions,
                 "today": self._today(),
             },
         )

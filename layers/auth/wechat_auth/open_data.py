@@ -21,7 +21,6 @@ from wechat_auth.wechat import WeChat
 from wechat_crypto import (
     OpenDataError,
     decrypt_open_data,
-    encrypted_data_hash,
     has_watermark,
     verify_raw_data_signature,
 )
@@ -91,15 +90,16 @@ class OpenData:
 
         Its yes is remembered, so that repeats of one ciphertext do not use up the app's quota.
         """
-        ciphertext = encrypted_data_hash(encrypted.encrypted_data)
-        known = not self.check_encrypted_data or ciphertext in history.spent.vouched
+        known = not self.check_encrypted_data or self.failure_budget.is_vouched_for(
+            history.spent, encrypted.encrypted_data
+        )
         if data is not None and (known or not _PHONE_FIELDS & data.keys()):
             return data
         self.failure_budget.count(history.spent)
         made_by_wechat = known or self._made_by_wechat(encrypted, history)
         if data is None or not made_by_wechat:
             return None
-        self.failure_budget.give_back(history.spent, vouched=ciphertext)
+        self.failure_budget.give_back(history.spent, encrypted.encrypted_data)
         return data
 
     def _decrypt(self, encrypted: EncryptedOpenData, history: History) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from local.simulated_wechat import Phone, SimulatedWeChat
+from tests.harness.api import IDEMPOTENCY_KEY as KEY
 from tests.harness.api import Api
 from tests.harness.deployment import Deployment
 from tests.harness.figures import Say
@@ -74,7 +75,7 @@ def plain(field: tuple[str, Any]) -> tuple[str, Any]:
     """Return an attribute of the low-level API as a Python value."""
     name, attribute = field
     ((kind, value),) = attribute.items()
-    return name, float(value) if kind == "N" else value
+    return name, int(value) if kind == "N" else value
 
 
 @pytest.fixture
@@ -88,7 +89,14 @@ def places(
         known = deployment.items("Sessions")
         token = watch.token(api.logged_in(watch.person(owner)))
         item = new_item(deployment, "Sessions", known)
-        where = f"{deployment.table('Sessions')}|{item['user']['B'].hex()}|{item['session']['S']}"
+        where = "|".join(
+            (
+                deployment.table("Sessions"),
+                item["user"]["B"].hex(),
+                item["session"]["S"],
+                item["expires_at"]["N"],
+            )
+        )
 
         def session(token: str = token) -> object:
             answer = api.session(token)
@@ -98,13 +106,13 @@ def places(
     for name, owner in (("mine", phone), ("theirs", other)):
         known = deployment.items("PhoneExchanges")
         code = watch.tap(owner.tap_phone_number()).code
-        assert api.phone(code).json["phoneNumber"] == owner.number
+        assert api.phone(code, key=KEY).json["phoneNumber"] == owner.number
         item = new_item(deployment, "PhoneExchanges", known)
         ring = deployment.backend.secrets.key_ring()
-        where = ring.fingerprint(owner.appid, "", code, purpose="phone_exchange").hex()
+        where = ring.fingerprint(owner.appid, "", code, KEY, purpose="phone_exchange").hex()
 
         def number(code: str = code) -> object:
-            answer = api.phone(code)
+            answer = api.phone(code, key=KEY)
             return answer.problem if answer.status >= 400 else answer.json["phoneNumber"]
 
         places.append(
@@ -220,7 +228,9 @@ def test_no_session_survives_a_cut_or_a_flipped_bit(
     """Read as the table would give it; the same over HTTP at each part's first bit, below."""
     place = places[0]
     table = OneItem(place, deployment)
-    sessions = Sessions(table, deployment.backend.secrets, life=1)
+    sessions = Sessions(
+        table, deployment.backend.secrets, appids=(deployment.stack.appid,), life=7 * 86_400
+    )
     assert sessions.find(place.key)
     count = 0
     for how, blob in changed(place.blob):
@@ -239,7 +249,13 @@ def test_no_number_survives_a_cut_or_a_flipped_bit(
     records = PhoneRecords(table, deployment.backend.secrets)
 
     def kept() -> PhoneNumber:
-        return records.once(deployment.stack.appid, None, place.key, lambda: pytest.fail("asked"))
+        return records.once(
+            deployment.stack.appid,
+            None,
+            place.key,
+            lambda: pytest.fail("asked"),
+            idempotency_key=KEY,
+        )
 
     assert kept().phone_number == "13800138000"
     for how, blob in changed(place.blob):
