@@ -35,7 +35,7 @@ export PYTHONPATH = layers/crypto:layers/auth
 export SAM_CLI_TELEMETRY = 0
 
 .PHONY: help run demo test test-all test-races test-hostile test-console test-miniprogram test-build crowd load \
-	build demo-emulator sam-local invoke deploy bench profile record fault-table \
+	build demo-emulator sam-local invoke deploy app-secret rotate-keys bench profile record fault-table \
 	check lint types template secrets baseline format docs lock clean python3.13
 
 help: ## Show this list
@@ -106,6 +106,10 @@ deploy: build ## Deploy to an environment of samconfig.toml (ENV=dev)
 	.venv-sam/bin/sam deploy --config-file $(CURDIR)/samconfig.toml --config-env $(ENV) \
 		--template-file .aws-sam/build/release.yaml \
 		--parameter-overrides file://$(CURDIR)/.aws-sam/build/parameters.yaml $(ARGS)
+app-secret: $(VENV)/installed ## Store the AppSecret of a mini-program (ENV=dev APPID=wx…)
+	@$(BIN)/python -m infra.app_secret $(ENV) $(APPID)
+rotate-keys: $(VENV)/installed ## Rotate the keys: run it twice, it says when (ENV=dev)
+	@$(BIN)/python -m infra.key_ring $(ENV) $(if $(LEAKED),--leaked)
 
 bench: build $(VENV)/installed .venv-emulator/installed ## Measure starts, requests and memory beside their peers (RUNS=15)
 	@$(BIN)/python -m bench --python "$(PYTHON313)/python3.13" --runs $(RUNS) $(ARGS)

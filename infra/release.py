@@ -35,20 +35,28 @@ class ReleaseError(Exception):
     """What is to be deployed is not whole; the message says what is missing and where."""
 
 
+def deploy_settings(samconfig: Mapping[str, Any], environment: str) -> Mapping[str, Any]:
+    """Return what samconfig.toml sets for `sam deploy` in an environment.
+
+    Raises:
+        ReleaseError: There is no such environment.
+    """
+    try:
+        return _mapping(samconfig[environment]["deploy"]["parameters"])
+    except KeyError:
+        known = ", ".join(name for name in samconfig if "deploy" in _mapping(samconfig[name]))
+        raise ReleaseError(
+            f"samconfig.toml has no [{environment}.deploy.parameters]: ENV is one of {known}"
+        ) from None
+
+
 def overrides(samconfig: Mapping[str, Any], environment: str) -> dict[str, str]:
     """Return the parameters that samconfig.toml sets for an environment.
 
     Raises:
         ReleaseError: There is no such environment.
     """
-    try:
-        settings = samconfig[environment]["deploy"]["parameters"]
-    except KeyError:
-        known = ", ".join(name for name in samconfig if "deploy" in _mapping(samconfig[name]))
-        raise ReleaseError(
-            f"samconfig.toml has no [{environment}.deploy.parameters]: ENV is one of {known}"
-        ) from None
-    given = settings.get("parameter_overrides", [])
+    given = deploy_settings(samconfig, environment).get("parameter_overrides", [])
     words = shlex.split(given) if isinstance(given, str) else given
     return {name: value for name, _, value in (str(word).partition("=") for word in words)}
 
