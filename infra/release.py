@@ -78,6 +78,25 @@ def values(document: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, s
     return {name: given.get(name, defaults.get(name, "")) for name in declared}
 
 
+def check_stack_name(document: Mapping[str, Any], stack: str) -> None:
+    """Refuse a stack's name with which the name of a function would be too long for Lambda.
+
+    Raises:
+        ReleaseError: It is too long; CloudFormation would notice only halfway through.
+    """
+    names = [
+        resource["Properties"]["FunctionName"]["Fn::Sub"]
+        for resource in document["Resources"].values()
+        if resource["Type"] == "AWS::Serverless::Function"
+    ]
+    most = _LONGEST_NAME - max(len(name.replace("${AWS::StackName}", "")) for name in names)
+    if len(stack) > most:
+        raise ReleaseError(
+            f"stack_name in samconfig.toml has {len(stack)} characters and may have {most}: the "
+            "names of the functions begin with it"
+        )
+
+
 def release(document: dict[str, Any], folder: Path, chosen: Mapping[str, str]) -> dict[str, Any]:
     """Return the template with the hash of each function, for these values and no others.
 
@@ -105,7 +124,9 @@ def main() -> None:
     environment = sys.argv[1] if len(sys.argv) > 1 else ""
     try:
         document = read_document(BUILT)
-        given = overrides(tomllib.loads(SAMCONFIG.read_text("utf-8")), environment)
+        samconfig = tomllib.loads(SAMCONFIG.read_text("utf-8"))
+        given = overrides(samconfig, environment)
+        check_stack_name(document, deploy_settings(samconfig, environment)["stack_name"])
         chosen = values(document, given)
     except ReleaseError as error:
         sys.exit(str(error))
@@ -115,6 +136,7 @@ def main() -> None:
 
 
 _HASH = "CodeSha256"
+_LONGEST_NAME = 64  # of a Lambda function (AWS Lambda API, CreateFunction)
 _RULE = "DeployedByMake"
 
 

@@ -230,8 +230,7 @@ class TestWhoseCode:
         other = App("wxfedcba9876543210", "0" * 32)
         deployment.serve_apps(*deployment.wechat.apps[:1], other)
         code = phone.tap_phone_number().code
-        answer = api.phone(code, appid=other.appid)
-        assert answer.problem == (500, "misconfigured", "contact_support")
+        assert api.phone(code, appid=other.appid).problem == REJECTED
         assert api.phone(code, appid=phone.appid).json == NUMBER
         assert api.phone(phone.tap_phone_number().code).problem[1] == "invalid_request"
 
@@ -341,6 +340,34 @@ class TestDeadWorker:
 
 
 class TestAccessToken:
+    @pytest.fixture(autouse=True)
+    def _unhurried(self, deployment: Deployment, clock: time_machine.Traveller) -> None:
+        deployment.cold_start(sleep=clock.shift)
+
+    def test_a_young_token_that_is_refused_once_is_tried_again_and_not_replaced(
+        self, api: Api, phone: Phone, wechat: SimulatedWeChat, asked: Asked
+    ) -> None:
+        api.phone(phone.tap_phone_number().code)
+        wechat.faults.add(Fault("getPhoneNumber", "errcode", errcode=40001))
+        began = time.time()
+        assert api.phone(phone.tap_phone_number().code).json == NUMBER
+        assert time.time() - began > 1
+        assert (asked("getPhoneNumber"), asked("getStableAccessToken")) == (3, 1)
+
+    def test_an_older_one_is_replaced_at_once(
+        self,
+        api: Api,
+        phone: Phone,
+        wechat: SimulatedWeChat,
+        asked: Asked,
+        clock: time_machine.Traveller,
+    ) -> None:
+        api.phone(phone.tap_phone_number().code)
+        clock.shift(15)
+        wechat.revoke_access_token(phone.appid)
+        assert api.phone(phone.tap_phone_number().code).json == NUMBER
+        assert (asked("getPhoneNumber"), asked("getStableAccessToken")) == (3, 2)
+
     @pytest.mark.parametrize("sticky", [False, True])
     @pytest.mark.parametrize("errcode", [40001, 40014, 42001])
     def test_a_refused_token_is_replaced_and_the_code_sent_once_more(
@@ -353,14 +380,14 @@ class TestAccessToken:
         # What was sent with the refused token WeChat never looked at.
         assert wechat.billed.arrivals[code] == 1
 
-    def test_a_token_refused_for_good_ends_after_two_tries(
+    def test_tokens_refused_for_good_end_after_two_of_them(
         self, api: Api, phone: Phone, wechat: SimulatedWeChat, asked: Asked
     ) -> None:
         api.phone(phone.tap_phone_number().code)
         wechat.refuse_all_tokens(phone.appid)
         answer = api.phone(phone.tap_phone_number().code)
         assert answer.problem == (500, "misconfigured", "contact_support")
-        assert asked("getPhoneNumber") == 3
+        assert asked("getPhoneNumber") == 1 + 2 * 2  # each is young, and tried twice
         assert asked("getStableAccessToken") <= 3
 
 
