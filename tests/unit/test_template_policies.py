@@ -120,7 +120,11 @@ def roles(template: Document) -> dict[str, Document]:
 
 def test_these_are_all_the_roles_and_policies_there_are(template: Document) -> None:
     kinds = {resource["Type"] for resource in template["Resources"].values()}
-    assert {kind for kind in kinds if kind.startswith("AWS::IAM::")} == {"AWS::IAM::Role"}
+    assert {kind for kind in kinds if kind.startswith("AWS::IAM::")} == {
+        "AWS::IAM::ManagedPolicy",
+        "AWS::IAM::Role",
+    }
+    assert of_type(template, "AWS::IAM::ManagedPolicy").keys() == NETWORK
     assert of_type(template, "AWS::IAM::Role").keys() == ALLOWED.keys()
 
 
@@ -162,7 +166,8 @@ def test_one_service_may_take_a_role(roles: dict[str, Document], role: str) -> N
 def test_with_a_domain_of_its_own_the_api_is_reached_in_no_other_way(template: Document) -> None:
     (api,) = of_type(template, "AWS::ApiGatewayV2::Api").values()
     assert "FailOnWarnings" not in api
-    assert api["Body"]["x-amazon-apigateway-endpoint-configuration"] == {
+    (server,) = api["Body"]["servers"]
+    assert server["x-amazon-apigateway-endpoint-configuration"] == {
         "disableExecuteApiEndpoint": {"Fn::If": ["HasCustomDomain", True, False]}
     }
     condition, own, standard = template["Outputs"]["ApiUrl"]["Value"]["Fn::If"]
