@@ -5,7 +5,6 @@ PORT    ?= 3000
 LISTEN  ?= 127.0.0.1
 EVENT   ?= login
 RUNS    ?= 15
-SECONDS ?= 60
 VENV    ?= .venv
 PYTHON  ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
@@ -34,9 +33,7 @@ NEW_NODE  = 'const [a, b] = process.versions.node.split("."); process.exit(a > 1
 export PYTHONPATH = layers/crypto:layers/auth
 export SAM_CLI_TELEMETRY = 0
 
-.PHONY: help run demo test test-all test-races test-hostile test-console test-miniprogram test-build test-deployed \
-	crowd load build demo-emulator sam-local invoke deploy-local deploy bench profile record fault-table \
-	check lint types template secrets baseline format docs lock clean python3.13
+.PHONY: $(shell grep -oE '^[a-z0-9.-]+:' Makefile | tr -d :)
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,7 +75,7 @@ test-deployed: build $(VENV)/installed .venv-local-aws/installed ## Deploy to an
 crowd: $(VENV)/installed ## Watch 200 workers share one access_token, on DynamoDB Local (needs Java and npm)
 	@$(BIN)/python -m tests.races
 load: $(VENV)/installed ## Send visitors and faults for so many SECONDS, on DynamoDB Local (needs Java and npm)
-	@SECONDS=$(SECONDS) $(BIN)/python -m tests.hostile.load
+	@SECONDS=$(or $(SECONDS),60) $(BIN)/python -m tests.hostile.load
 
 build: $(BUILT) ## Build what is deployed, and an SBOM of each layer (.aws-sam/build)
 # The stamp comes last, so a build that broke off is made again.
@@ -108,6 +105,10 @@ deploy: build ## Deploy to an environment of samconfig.toml (ENV=dev)
 	.venv-sam/bin/sam deploy --config-file $(CURDIR)/samconfig.toml --config-env $(ENV) \
 		--template-file .aws-sam/build/release.yaml \
 		--parameter-overrides file://$(CURDIR)/.aws-sam/build/parameters.yaml $(ARGS)
+app-secret: $(VENV)/installed ## Store the AppSecret of a mini-program (ENV=dev APPID=wx…)
+	@$(BIN)/python -m infra.app_secret $(ENV) $(APPID)
+rotate-keys: $(VENV)/installed ## Rotate the keys: run it twice, it says when (ENV=dev)
+	@$(BIN)/python -m infra.key_ring $(ENV) $(if $(LEAKED),--leaked)
 
 bench: build $(VENV)/installed .venv-emulator/installed ## Measure starts, requests and memory beside their peers (RUNS=15)
 	@$(BIN)/python -m bench --python "$(PYTHON313)/python3.13" --runs $(RUNS) $(ARGS)
@@ -134,8 +135,7 @@ secrets: $(VENV)/installed ## Look for secrets in what is to be committed
 baseline: $(VENV)/installed ## Accept what `make secrets` names as examples: look at the difference
 	$(TRACKED) | xargs -0 $(BIN)/detect-secrets scan --slim > .secrets.baseline
 format: $(VENV)/installed ## Format the Python code
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 docs: $(VENV)/installed ## Write the generated tables into the documents
 	$(BIN)/python -m docs.generate.tables
 lock: $(VENV)/installed ## Pin the newest versions that pyproject.toml allows

@@ -35,20 +35,28 @@ class ReleaseError(Exception):
     """What is to be deployed is not whole; the message says what is missing and where."""
 
 
+def deploy_settings(samconfig: Mapping[str, Any], environment: str) -> Mapping[str, Any]:
+    """Return what samconfig.toml sets for `sam deploy` in an environment.
+
+    Raises:
+        ReleaseError: There is no such environment.
+    """
+    try:
+        return _mapping(samconfig[environment]["deploy"]["parameters"])
+    except KeyError:
+        known = ", ".join(name for name in samconfig if "deploy" in _mapping(samconfig[name]))
+        raise ReleaseError(
+            f"samconfig.toml has no [{environment}.deploy.parameters]: ENV is one of {known}"
+        ) from None
+
+
 def overrides(samconfig: Mapping[str, Any], environment: str) -> dict[str, str]:
     """Return the parameters that samconfig.toml sets for an environment.
 
     Raises:
         ReleaseError: There is no such environment.
     """
-    try:
-        settings = samconfig[environment]["deploy"]["parameters"]
-    except KeyError:
-        known = ", ".join(name for name in samconfig if "deploy" in _mapping(samconfig[name]))
-        raise ReleaseError(
-            f"samconfig.toml has no [{environment}.deploy.parameters]: ENV is one of {known}"
-        ) from None
-    given = settings.get("parameter_overrides", [])
+    given = deploy_settings(samconfig, environment).get("parameter_overrides", [])
     words = shlex.split(given) if isinstance(given, str) else given
     return {name: value for name, _, value in (str(word).partition("=") for word in words)}
 
@@ -68,6 +76,25 @@ def values(document: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, s
     if missing := sorted(declared.keys() - defaults.keys() - given.keys()):
         raise ReleaseError(f"samconfig.toml has no value for {', '.join(missing)}")
     return {name: given.get(name, defaults.get(name, "")) for name in declared}
+
+
+def check_stack_name(document: Mapping[str, Any], stack: str) -> None:
+    """Refuse a stack's name with which the name of a function would be too long for Lambda.
+
+    Raises:
+        ReleaseError: It is too long; CloudFormation would notice only halfway through.
+    """
+    names = [
+        resource["Properties"]["FunctionName"]["Fn::Sub"]
+        for resource in document["Resources"].values()
+        if resource["Type"] == "AWS::Serverless::Function"
+    ]
+    most = _LONGEST_NAME - max(len(name.replace("${AWS::StackName}", "")) for name in names)
+    if len(stack) > most:
+        raise ReleaseError(
+            f"stack_name in samconfig.toml has {len(stack)} characters and may have {most}: the "
+            "names of the functions begin with it"
+        )
 
 
 def release(document: dict[str, Any], folder: Path, chosen: Mapping[str, str]) -> dict[str, Any]:
@@ -97,7 +124,9 @@ def main() -> None:
     environment = sys.argv[1] if len(sys.argv) > 1 else ""
     try:
         document = read_document(BUILT)
-        given = overrides(tomllib.loads(SAMCONFIG.read_text("utf-8")), environment)
+        samconfig = tomllib.loads(SAMCONFIG.read_text("utf-8"))
+        given = overrides(samconfig, environment)
+        check_stack_name(document, deploy_settings(samconfig, environment)["stack_name"])
         chosen = values(document, given)
     except ReleaseError as error:
         sys.exit(str(error))
@@ -107,6 +136,7 @@ def main() -> None:
 
 
 _HASH = "CodeSha256"
+_LONGEST_NAME = 64  # of a Lambda function (AWS Lambda API, CreateFunction)
 _RULE = "DeployedByMake"
 
 

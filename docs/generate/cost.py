@@ -95,7 +95,7 @@ LOAD: Final = Load(
     routes={
         "POST /login": Route(share=0.70, milliseconds=150, writes=1, reads=0),
         "POST /phone": Route(share=0.15, milliseconds=200, writes=2, reads=1),
-        "POST /decrypt": Route(share=0.05, milliseconds=200, writes=0, reads=1),
+        "POST /decrypt": Route(share=0.05, milliseconds=200, writes=2, reads=1),
         "GET /session": Route(share=0.10, milliseconds=20, writes=0, reads=1),
     },
     memory_gb=0.5,
@@ -111,6 +111,11 @@ RENEWALS: Final = MONTH * 60
 """The schedule runs every minute."""
 RENEWAL_SECONDS: Final = 0.06
 SECRETS: Final = 2
+FUNCTIONS: Final = 6
+RING_READS: Final = 12
+"""An hour, by each environment."""
+PEAK: Final = 5
+"""The busiest second, in multiples of the day's average: a guess, change it to yours."""
 METRICS: Final = 15
 """Metrics of its own, as if each occurred in every hour; those of AWS are free."""
 ALARM_METRICS: Final = 16
@@ -161,6 +166,11 @@ def bill(calls: int, cold: float | None = None) -> list[Line]:
         Line("Secrets Manager: reads", "Secrets Manager：读取",
              f"{n} × {cold:g} × {LOAD.cold_secret_reads} × {p.secret_read:.6f}",
              calls * cold * LOAD.cold_secret_reads * p.secret_read),
+        Line("Key ring, read again (at most)", "密钥环：定期重读（上限）",
+             f"({PEAK} × {n} / {MONTH * 3600:,} s × {warm_seconds:g} s + {FUNCTIONS}) × "
+             f"{MONTH} h × {RING_READS} × {p.secret_read:.6f}",
+             (PEAK * calls / (MONTH * 3600) * warm_seconds + FUNCTIONS)
+             * MONTH * RING_READS * p.secret_read),
         Line("CloudWatch Logs", "CloudWatch Logs", f"{n} × {LOAD.log_kb:g} KB × {p.log_gb:.2f}/GB",
              calls * _gb(LOAD.log_kb) * p.log_gb),
         Line("Transfer out", "出站流量", f"{n} × {LOAD.transfer_kb:g} KB × {p.transfer_gb:.2f}/GB",
@@ -281,8 +291,6 @@ def prices_table(*, chinese: bool) -> str:
 
 GROWTH: Final = (10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
 """Logins a day that the table shows."""
-PEAK: Final = 5
-"""The busiest second, in multiples of the day's average: a guess, change it to yours."""
 TOKEN_LIFE: Final = 7200 - 300
 """Seconds between two renewals of an access_token; nothing else asks WeChat for one."""
 _DAY: Final = 86_400
@@ -386,6 +394,67 @@ LIMITS: Final = (
           lambda _: _DAY / TOKEN_LIFE, "nothing: one token serves all",
           "无需操作：全体共用一个令牌"),
 )  # fmt: skip
+
+
+SEALS: Final = 2**32
+"""Seals under one subkey for which random 96-bit nonces are safe (NIST SP 800-38D, 8.3)."""
+FLOOD: Final = {
+    "POST /login": 200, "POST /phone": 50, "POST /decrypt": 50, "GET /session": 200,
+}  # fmt: skip
+"""Requests a second that the template's throttles let through."""
+
+
+def days_of_a_key(logins: int) -> float:
+    """Return after how many days one key has sealed as much as it may, with one seal a login."""
+    return SEALS / logins
+
+
+def flood(route: str) -> list[float]:
+    """Return what a month at a route's throttle costs: gateway, time, tables, logs and transfer."""
+    each, p = LOAD.routes[route], PRICES
+    calls = FLOOD[route] * MONTH * 3600
+    time = each.milliseconds / 1000 * LOAD.memory_gb * p.lambda_gb_second
+    return [
+        calls * p.api_request,
+        calls * (p.lambda_request + time),
+        calls * (each.writes * p.write_unit + each.reads * p.read_unit),
+        calls * (_gb(LOAD.log_kb) * p.log_gb + _gb(LOAD.transfer_kb) * p.transfer_gb),
+    ]
+
+
+def flood_table(*, chinese: bool) -> str:
+    """Return what a month costs in which each route gets as much as its throttle lets through."""
+    heads = (
+        ("路由", "每秒请求", "API Gateway", "Lambda", "DynamoDB", "日志与流量", "合计，美元/月")
+        if chinese
+        else ("route", "requests/s", "API Gateway", "Lambda", "DynamoDB", "logs, transfer",
+              "together, USD a month")
+    )  # fmt: skip
+    rows = [f"| {' | '.join(heads)} |", "|---|--:|--:|--:|--:|--:|--:|"]
+    rows += [
+        f"| `{route}` | {FLOOD[route]} | "
+        + " | ".join(_number(usd) for usd in (*flood(route), sum(flood(route))))
+        + " |"
+        for route in FLOOD
+    ]
+    totals = [sum(column) for column in zip(*map(flood, FLOOD), strict=True)]
+    together = " | ".join(_number(usd) for usd in (*totals, sum(totals)))
+    return "\n".join(
+        [*rows, f"| **{'合计' if chinese else 'together'}** | {sum(FLOOD.values())} | {together} |"]
+    )
+
+
+def seals_table(*, chinese: bool) -> str:
+    """Return how long a key may seal before it should be rotated."""
+    heads = ("每天登录", "一个密钥可用") if chinese else ("logins a day", "a key may seal for")
+    unit = ("天", "年") if chinese else (" days", " years")
+    rows = [f"| {' | '.join(heads)} |", "|--:|--:|"]
+    for logins in GROWTH[2:]:
+        days = days_of_a_key(logins)
+        few = days < 2 * 365
+        life = f"{days:,.0f}{unit[0]}" if few else f"{days / 365:,.0f}{unit[1]}"
+        rows.append(f"| {logins:,} | {life} |")
+    return "\n".join(rows)
 
 
 def growth_table(*, chinese: bool) -> str:

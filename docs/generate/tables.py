@@ -107,6 +107,8 @@ def render_cost(text: str, *, chinese: bool) -> str:
             "cost": cost.cost_table(chinese=chinese),
             "growth": cost.growth_table(chinese=chinese),
             "limits": cost.limits_table(chinese=chinese),
+            "seals": cost.seals_table(chinese=chinese),
+            "flood": cost.flood_table(chinese=chinese),
         },
     )
 

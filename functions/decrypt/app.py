@@ -2,6 +2,7 @@
 
 from wechat_auth import fields
 from wechat_auth.backend import Backend, prepare
+from wechat_auth.errors import AuthError
 from wechat_auth.http import Reply, Request, endpoint
 from wechat_auth.login import login, login_code_spent
 
@@ -21,8 +22,12 @@ def handler(request: Request, backend: Backend) -> Reply:
     code = fields.code(body)
     appid = fields.appid(body, appids, sessions.find(token) if token else None)
     issued = login(appid, code, secrets=backend.secrets, wechat=backend.wechat, sessions=sessions)
-    with login_code_spent():
-        data = backend.open_data.read(encrypted, sessions.history(issued.session))
+    try:
+        with login_code_spent():
+            data = backend.open_data.read(encrypted, sessions.history(issued.session))
+    except AuthError:
+        sessions.discard(issued.session)
+        raise
     return Reply(
         200, {"data": data, "session": {"token": issued.token, "expiresAt": issued.expires_at}}
     )

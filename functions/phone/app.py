@@ -18,6 +18,7 @@ def handler(request: Request, backend: Backend) -> Reply:
         fields.appid(body, settings.appids, session),
         code,
         session,
+        request.idempotency_key(),
         records=backend.phone_records,
         access_tokens=backend.access_tokens,
         wechat=backend.wechat,

@@ -23,7 +23,10 @@ def handler(request: Request, backend: Backend) -> Reply:
     answer: dict[str, object] = {"expiresAt": session.expires_at}
     if verify:
         answer["sessionKeyValid"] = session_key_is_live(
-            session, access_tokens=backend.access_tokens, wechat=backend.wechat
+            session,
+            failure_budget=backend.failure_budget,
+            access_tokens=backend.access_tokens,
+            wechat=backend.wechat,
         )
     return Reply(200, answer)
 

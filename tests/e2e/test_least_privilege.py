@@ -11,7 +11,7 @@ from infra.cloudformation import read_document
 from local.simulated_wechat import Fault
 from local.stack import TEMPLATE
 from local.template import Application
-from tests.harness.api import Answer, Api, legacy
+from tests.harness.api import IDEMPOTENCY_KEY, Answer, Api, legacy
 from tests.harness.deployment import Deployment
 
 Call = tuple[str, str, str]
@@ -75,7 +75,9 @@ def phone_number(deployment: Deployment, api: Api, _: time_machine.Traveller) ->
     code = person.tap_phone_number().code
     assert api.phone(code, token=token).status == 200
     assert api.phone(code, token=token).status == 200
-    assert api.phone("f" * 64).problem[1] == "phone_code_rejected"
+    other = person.tap_phone_number().code
+    assert api.phone(other, token=token, key=IDEMPOTENCY_KEY).status == 200
+    assert api.phone("f" * 64, token=token).problem[1] == "phone_code_rejected"
 
 
 def open_data(deployment: Deployment, api: Api, clock: time_machine.Traveller) -> None:
@@ -89,13 +91,17 @@ def open_data(deployment: Deployment, api: Api, clock: time_machine.Traveller) -
     assert api.decrypt(token=token, encryptedData="A" * 64, iv="A" * 22 + "==").status == 422
     tap = legacy(person.tap_phone_number())
     assert api.decrypt(code=person.login(), **tap).status == 200
+    assert (
+        api.decrypt(code=person.login(), encryptedData="A" * 64, iv="A" * 22 + "==").status == 422
+    )
 
 
-def session(deployment: Deployment, api: Api, _: time_machine.Traveller) -> None:
+def session(deployment: Deployment, api: Api, clock: time_machine.Traveller) -> None:
     person = deployment.wechat.phone()
     assert api.logout(api.logged_in(person)).status == 204
     token = api.logged_in(person)
     assert api.session(token, "?verify=true").status == 200
+    clock.shift(20)  # the access_token is not young any more
     deployment.wechat.faults.add(
         Fault(endpoint="resetUserSessionKey", kind="errcode", errcode=40001)
     )

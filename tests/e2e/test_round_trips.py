@@ -1,5 +1,6 @@
 """How often a warm request leaves the process: what a call costs and how long it takes."""
 
+from tests.harness.api import IDEMPOTENCY_KEY as KEY
 from tests.harness.api import Api, legacy
 from tests.harness.deployment import Deployment
 
@@ -30,30 +31,35 @@ def test_a_phone_exchange_is_one_call_a_session_read_and_the_idempotency_pair(
 def test_a_phone_exchange_without_login_reads_no_session(api: Api, deployment: Deployment) -> None:
     phone = deployment.wechat.phone()
     api.phone(phone.tap_phone_number().code)
-    before = _asked(deployment)
-    api.phone(phone.tap_phone_number().code)
-    assert _since(before, deployment) == {"getPhoneNumber": 1, "PutItem": 1, "UpdateItem": 1}
+    for key, writes in ((KEY, {"PutItem": 1, "UpdateItem": 1}), (None, {})):
+        before = _asked(deployment)
+        api.phone(phone.tap_phone_number().code, key=key)
+        assert _since(before, deployment) == {"getPhoneNumber": 1, **writes}
 
 
 def test_a_repeated_phone_code_is_one_write_that_is_refused(
     api: Api, deployment: Deployment
 ) -> None:
     code = deployment.wechat.phone().tap_phone_number().code
-    api.phone(code)
+    api.phone(code, key=KEY)
     before = _asked(deployment)
-    assert api.phone(code).status == 200
+    assert api.phone(code, key=KEY).status == 200
     assert _since(before, deployment) == {"PutItem": 1}
 
 
-def test_a_decrypted_phone_number_is_one_read_and_one_call(
+def test_a_decrypted_phone_number_is_one_read_one_call_and_a_failure_counted_and_given_back(
     api: Api, deployment: Deployment
 ) -> None:
     phone = deployment.wechat.phone()
     token = api.logged_in(phone)
     api.decrypt(token=token, **legacy(phone.tap_phone_number()))
     before = _asked(deployment)
-    assert api.decrypt(token=token, **legacy(phone.tap_phone_number())).status == 200
-    assert _since(before, deployment) == {"Query": 1, "checkEncryptedData": 1}
+    tap = phone.tap_phone_number()
+    assert api.decrypt(token=token, **legacy(tap)).status == 200
+    assert _since(before, deployment) == {"Query": 1, "UpdateItem": 2, "checkEncryptedData": 1}
+    before = _asked(deployment)
+    assert api.decrypt(token=token, **legacy(tap)).status == 200
+    assert _since(before, deployment) == {"Query": 1}
 
 
 def test_other_open_data_is_one_read(api: Api, deployment: Deployment) -> None:

@@ -11,6 +11,9 @@ from local.simulated_wechat import Phone, PhoneTap
 
 Document = dict[str, Any]
 
+IDEMPOTENCY_KEY = "6d1f0c5e-made-up-by-the-client"
+"""What a client without a session sends to find its phone number again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -65,8 +68,11 @@ class Api:
     def login(self, code: str, **more: object) -> Answer:
         return self.request("POST", "/login", {"code": code, **more})
 
-    def phone(self, code: str, *, token: str | None = None, **more: object) -> Answer:
-        return self.request("POST", "/phone", {"code": code, **more}, token=token)
+    def phone(
+        self, code: str, *, token: str | None = None, key: str | None = None, **more: object
+    ) -> Answer:
+        headers = {"Idempotency-Key": key} if key else {}
+        return self.request("POST", "/phone", {"code": code, **more}, token=token, headers=headers)
 
     def decrypt(self, *, token: str | None = None, **body: object) -> Answer:
         return self.request("POST", "/decrypt", body, token=token)

@@ -4,6 +4,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,6 +13,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 from moto.dynamodb.models import dynamodb_backends
 
+from infra.key_ring import Rotation
 from local.simulated_wechat import App, Quota, Settings, SimulatedWeChat
 from local.stack import Stack
 from local.template import ACCOUNT_ID, REGION
@@ -95,6 +97,13 @@ class Deployment:
     def secret(self, name: str) -> Any:
         answer = self._secrets_manager.get_secret_value(SecretId=self._secret_id(name))
         return json.loads(answer["SecretString"])
+
+    def rotate_keys(self) -> str:
+        """Run `make rotate-keys` and return what it says."""
+        _stored.pop((self.wechat, "KeyRing"), None)
+        secret_id = self._secret_id("KeyRing")
+        life = timedelta(seconds=self.backend.settings.session_life)
+        return Rotation(self._secrets_manager, secret_id, life).go_on()
 
     def serve_apps(self, *apps: App) -> None:
         """Serve these mini-programs instead of the one."""

@@ -13,9 +13,11 @@ import time_machine
 from local.simulated_wechat import App, Fault, Phone, SimulatedWeChat, UserInfo
 from tests.harness.api import Answer, Api, Document, legacy
 from tests.harness.deployment import Asked, Deployment
+from wechat_auth.failure_budget import QUESTIONS_PER_FAILURE
 
 NUMBER = {"phoneNumber": "13800138000", "purePhoneNumber": "13800138000", "countryCode": "86"}
 UNDECRYPTABLE = (422, "undecryptable", "login_again")
+QUESTIONS = 50 * QUESTIONS_PER_FAILURE
 
 
 def old_style(info: UserInfo) -> dict[str, str]:
@@ -169,8 +171,8 @@ class TestFailures:
         ]  # fmt: skip
         assert asked("checkEncryptedData") == 2
         assert sum(asked(name) for name in deployment.wechat.counts()) == calls + 1
-        # One read, the count of failures (first of the day: tried, then begun), no more.
-        assert deployment.operations == {"Query": 1, "UpdateItem": 2}
+        # One read and the count of failures, no more.
+        assert deployment.operations == {"Query": 1, "UpdateItem": 1}
 
     def test_each_is_counted(self, api: Api, phone: Phone, deployment: Deployment) -> None:
         token = api.logged_in(phone)
@@ -179,22 +181,108 @@ class TestFailures:
         (count,) = [item for item in deployment.items("Sessions") if "failures" in item]
         assert count["failures"] == {"N": str(len(FAILURES))}
 
-    def test_a_failure_in_one_shot_is_no_different(self, api: Api, phone: Phone) -> None:
+    def test_a_failure_in_one_shot_is_no_different_and_leaves_no_session(
+        self, api: Api, phone: Phone, deployment: Deployment
+    ) -> None:
         for make in FAILURES.values():
             code = phone.login()
             assert api.decrypt(code=code, **make(phone)).problem == UNDECRYPTABLE
+        assert [item["session"]["S"] for item in deployment.items("Sessions")] == ["~failures"]
+
+    def test_in_one_shot_the_failure_is_answered_though_the_session_cannot_be_ended(
+        self, api: Api, phone: Phone, deployment: Deployment
+    ) -> None:
+        deployment.fail("DeleteItem")
+        answer = api.decrypt(code=phone.login(), **with_wrong_padding(phone))
+        assert answer.problem == UNDECRYPTABLE
 
 
 class TestCheckEncryptedData:
-    def test_where_wechat_cannot_say_nothing_is_believed_and_nothing_is_counted(
+    def test_where_wechat_cannot_say_nothing_is_believed_and_everything_is_counted(
         self, api: Api, phone: Phone, wechat: SimulatedWeChat, deployment: Deployment
     ) -> None:
         token, tap = api.logged_in(phone), phone.tap_phone_number()
         wechat.faults.add(Fault("checkEncryptedData", "drop_after"))
         answer = api.decrypt(token=token, **legacy(tap))
         assert answer.problem == (503, "wechat_unavailable", "retry")
-        assert len(deployment.items("Sessions")) == 1
+        assert counter(deployment)["failures"] == {"N": "1"}
         assert api.decrypt(token=token, **legacy(tap)).json == {"data": NUMBER}
+        assert counter(deployment)["failures"] == {"N": "1"}
+
+    def test_wechats_yes_is_remembered_so_that_repeats_ask_and_write_nothing(
+        self, api: Api, phone: Phone, deployment: Deployment, asked: Asked
+    ) -> None:
+        token, tap = api.logged_in(phone), phone.tap_phone_number()
+        assert api.decrypt(token=token, **legacy(tap)).json == {"data": NUMBER}
+        deployment.operations.clear()
+        for _ in range(200):
+            assert api.decrypt(token=token, **legacy(tap)).json == {"data": NUMBER}
+        assert asked("checkEncryptedData") == 1
+        assert deployment.operations == {"Query": 200}
+
+    def test_it_is_remembered_for_that_ciphertext_and_that_user_and_not_past_its_age(
+        self,
+        api: Api,
+        phone: Phone,
+        clock: time_machine.Traveller,
+        wechat: SimulatedWeChat,
+        asked: Asked,
+    ) -> None:
+        token, tap = api.logged_in(phone), phone.tap_phone_number()
+        api.decrypt(token=token, **legacy(tap))
+        forged = encrypted(NUMBER | {"watermark": watermark(phone)})(phone)
+        assert api.decrypt(token=token, **forged).problem == UNDECRYPTABLE
+        assert asked("checkEncryptedData") == 2
+        stranger = api.logged_in(wechat.phone())
+        assert api.decrypt(token=stranger, **legacy(tap)).problem == UNDECRYPTABLE
+        assert asked("checkEncryptedData") == 3
+        clock.shift(601)
+        assert api.decrypt(token=token, **legacy(tap)).problem == UNDECRYPTABLE
+
+    def test_of_a_remembered_ciphertext_every_failure_looks_the_same_and_is_counted(
+        self, api: Api, phone: Phone, deployment: Deployment, asked: Asked
+    ) -> None:
+        token, tap = api.logged_in(phone), legacy(phone.tap_phone_number())
+        api.decrypt(token=token, **tap)
+        for failures in range(1, 4):
+            other_iv = base64.b64encode(secrets.token_bytes(16)).decode()
+            answer = api.decrypt(token=token, **(tap | {"iv": other_iv}))
+            assert answer.problem == UNDECRYPTABLE
+            assert counter(deployment)["failures"] == {"N": str(failures)}
+        assert asked("checkEncryptedData") == 1
+
+    def test_a_yes_that_cannot_be_given_back_is_answered_all_the_same(
+        self, api: Api, phone: Phone, deployment: Deployment
+    ) -> None:
+        token = api.logged_in(phone)
+        deployment.backend.access_tokens.get(phone.appid)
+        events = deployment.backend.aws.dynamodb.meta.events
+
+        def refuse_the_next(**_: object) -> None:
+            deployment.fail("UpdateItem")
+
+        events.register("after-call.dynamodb.UpdateItem", refuse_the_next)
+        answer = api.decrypt(token=token, **legacy(phone.tap_phone_number()))
+        events.unregister("after-call.dynamodb.UpdateItem", refuse_the_next)
+        assert answer.json == {"data": NUMBER}
+        assert counter(deployment)["failures"] == {"N": "1"}
+
+    def test_about_one_user_wechat_is_asked_so_often_a_day_and_not_oftener(
+        self, api: Api, phone: Phone, clock: time_machine.Traveller, asked: Asked
+    ) -> None:
+        token = api.logged_in(phone)
+        for _ in range(QUESTIONS):
+            answer = api.decrypt(token=token, **legacy(phone.tap_phone_number()))
+            assert answer.status == 200
+        answer = api.decrypt(token=token, **legacy(phone.tap_phone_number()))
+        assert answer.problem == (429, "too_many_requests", "wait")
+        assert 43_000 < int(answer.headers["Retry-After"]) <= 43_200  # noon, UTC
+        assert asked("checkEncryptedData") == QUESTIONS
+        info = phone.user_info()  # what WeChat is not asked about is not refused
+        assert api.decrypt(token=token, **old_style(info)).status == 200
+        clock.shift(43_200)
+        answer = api.decrypt(token=token, **legacy(phone.tap_phone_number()))
+        assert answer.json == {"data": NUMBER}
 
     def test_may_be_switched_off(
         self, api: Api, phone: Phone, deployment: Deployment, asked: Asked
@@ -204,6 +292,73 @@ class TestCheckEncryptedData:
         assert api.decrypt(token=token, **number_with()(phone)).json == {"data": NUMBER}
         assert api.decrypt(token=token, **with_wrong_padding(phone)).problem == UNDECRYPTABLE
         assert asked("checkEncryptedData") == 0
+
+
+class TestWhoseData:
+    @pytest.mark.parametrize(
+        "number",
+        [
+            {"phoneNumber": "13580006666"},
+            {"phoneNumber": "+8513800138000"},
+            {"countryCode": ""},
+            {"purePhoneNumber": "", "phoneNumber": "86"},
+        ],
+    )
+    def test_a_phone_number_that_does_not_agree_with_itself_is_refused(
+        self, api: Api, phone: Phone, deployment: Deployment, number: Document
+    ) -> None:
+        deployment.configure(CHECK_ENCRYPTED_DATA="false")
+        token = api.logged_in(phone)
+        body = encrypted(NUMBER | number | {"watermark": watermark(phone)})(phone)
+        assert api.decrypt(token=token, **body).problem == UNDECRYPTABLE
+
+    @pytest.mark.parametrize(
+        "number",
+        [
+            {"phoneNumber": "+85213580006666", "purePhoneNumber": "13580006666"},
+            {"phoneNumber": "+852-1358 0006666", "purePhoneNumber": "13580006666"},
+            {"phoneNumber": "13580006666", "purePhoneNumber": "13580006666"},
+        ],
+    )
+    @pytest.mark.parametrize("country", ["852", 852])
+    def test_a_foreign_number_agrees_with_or_without_its_country_code(
+        self,
+        api: Api,
+        phone: Phone,
+        deployment: Deployment,
+        number: Document,
+        country: str | int,
+    ) -> None:
+        deployment.configure(CHECK_ENCRYPTED_DATA="false")
+        token, mark = api.logged_in(phone), {"watermark": watermark(phone), "new": "member"}
+        body = encrypted(number | {"countryCode": country} | mark)(phone)
+        answer = api.decrypt(token=token, **body)
+        assert answer.json["data"] == number | {"countryCode": "852", "new": "member"}
+
+    @pytest.mark.parametrize("name", ["openId", "unionId"])
+    def test_data_of_another_user_is_refused_whatever_encrypted_it(
+        self, api: Api, phone: Phone, name: str
+    ) -> None:
+        token = api.logged_in(phone)
+        ours: Document = {"openId": phone.openid, "unionId": phone.unionid}
+        for data, status in ((ours, 200), ({}, 200), (ours | {name: "o" * 28}, 422)):
+            body = encrypted(data | {"watermark": watermark(phone)})(phone)
+            assert api.decrypt(token=token, **body).status == status
+
+    def test_where_the_login_told_no_unionid_none_is_compared(
+        self, api: Api, wechat: SimulatedWeChat
+    ) -> None:
+        app = wechat.apps[0]
+        wechat.put_app(App(app.appid, app.secret))
+        phone = wechat.phone()
+        token = api.logged_in(phone)
+        body = encrypted({"unionId": "u" * 28, "watermark": watermark(phone)})(phone)
+        assert api.decrypt(token=token, **body).json == {"data": {"unionId": "u" * 28}}
+
+
+def counter(deployment: Deployment) -> Document:
+    (item,) = [item for item in deployment.items("Sessions") if "failures" in item]
+    return item
 
 
 class TestSignature:
@@ -255,6 +410,24 @@ class TestCloudID:
             token=token, cloudID=info.cloud_id, rawData=info.raw_data, signature=info.signature
         )
         assert answer.json["data"] == json.loads(info.raw_data) | {"unionId": phone.unionid}
+
+    @pytest.mark.parametrize(("age", "status"), [(590, 200), (610, 422), (-610, 422)])
+    def test_its_age_is_limited_either_way(
+        self, api: Api, phone: Phone, age: int, status: int
+    ) -> None:
+        token, tap = api.logged_in(phone), phone.tap_phone_number(watermark_age=age)
+        assert api.decrypt(token=token, cloudID=tap.cloud_id).status == status
+
+    def test_it_may_be_exchanged_so_often_a_day_and_a_success_is_no_failure(
+        self, api: Api, phone: Phone, deployment: Deployment, asked: Asked
+    ) -> None:
+        token, tap = api.logged_in(phone), phone.tap_phone_number()
+        statuses = [
+            api.decrypt(token=token, cloudID=tap.cloud_id).status for _ in range(QUESTIONS + 1)
+        ]
+        assert statuses == [200] * QUESTIONS + [429]
+        assert counter(deployment)["failures"] == {"N": "0"}
+        assert asked("getOpenData") == QUESTIONS
 
     def test_with_a_wrong_signature_is_refused(self, api: Api, phone: Phone) -> None:
         token, info = api.logged_in(phone), phone.user_info()
@@ -320,6 +493,32 @@ class TestSessionKeyAtWeChat:
         assert api.session(token, "?verify=true").json["sessionKeyValid"] is False
         assert api.session(token, "?verify=false").status == 200
         assert asked("checkSessionKey") == 3
+
+    def test_verify_asks_so_often_a_day_and_not_oftener(
+        self, api: Api, phone: Phone, asked: Asked, clock: time_machine.Traveller
+    ) -> None:
+        token = api.logged_in(phone)
+        for _ in range(QUESTIONS):
+            assert api.session(token, "?verify=true").status == 200
+        answer = api.session(token, "?verify=true")
+        assert answer.problem == (429, "too_many_requests", "wait")
+        assert answer.json["detail"] == (
+            "WeChat has been asked about this user too often today. Wait for Retry-After seconds."
+        )
+        assert 43_000 < int(answer.headers["Retry-After"]) <= 43_200  # noon, UTC
+        assert asked("checkSessionKey") == QUESTIONS
+        assert api.session(token).status == 200
+        clock.shift(43_200)
+        assert api.session(token, "?verify=true").json["sessionKeyValid"] is True
+
+    def test_whoever_has_failed_too_often_may_still_verify(
+        self, api: Api, phone: Phone, deployment: Deployment
+    ) -> None:
+        deployment.configure(DECRYPT_FAILURES_PER_DAY="1")
+        token = api.logged_in(phone)
+        for status in (422, 429):
+            assert api.decrypt(token=token, **with_wrong_padding(phone)).status == status
+        assert api.session(token, "?verify=true").status == 200
 
     def test_a_reset_takes_its_worth_from_what_was_encrypted_before(
         self, api: Api, phone: Phone

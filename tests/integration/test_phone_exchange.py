@@ -12,6 +12,7 @@ import pytest
 import time_machine
 
 from local.simulated_wechat import App, Fault, Phone, SimulatedWeChat
+from tests.harness.api import IDEMPOTENCY_KEY as KEY
 from tests.harness.api import Answer, Api, Document
 from tests.harness.deployment import Asked, Deployment
 from wechat_auth import invocation
@@ -39,9 +40,9 @@ class TestOneExchange:
         self, api: Api, phone: Phone, asked: Asked, deployment: Deployment
     ) -> None:
         code = phone.tap_phone_number().code
-        first = api.phone(code)
+        first = api.phone(code, key=KEY)
         deployment.cold_start()
-        again = [api.phone(code) for _ in range(3)]
+        again = [api.phone(code, key=KEY) for _ in range(3)]
         assert (first.status, first.json) == (200, NUMBER)
         assert [(answer.status, answer.json) for answer in again] == [(200, NUMBER)] * 3
         assert asked("getPhoneNumber") == 1
@@ -73,13 +74,13 @@ class TestOneExchange:
     ) -> None:
         code = phone.tap_phone_number().code
         began = int(time.time())
-        assert api.phone(code).status == 200
+        assert api.phone(code, key=KEY).status == 200
         (record,) = deployment.items("PhoneExchanges")
         assert int(record["expires_at"]["N"]) - began in {300, 301}
         clock.shift(295)
-        assert (api.phone(code).json, asked("getPhoneNumber")) == (NUMBER, 1)
+        assert (api.phone(code, key=KEY).json, asked("getPhoneNumber")) == (NUMBER, 1)
         clock.shift(10)
-        assert (api.phone(code).problem, asked("getPhoneNumber")) == (REJECTED, 2)
+        assert (api.phone(code, key=KEY).problem, asked("getPhoneNumber")) == (REJECTED, 2)
 
     def test_the_table_holds_neither_number_nor_code_nor_openid(
         self, api: Api, phone: Phone, deployment: Deployment
@@ -99,10 +100,10 @@ class TestOneExchange:
             wechat.phone(number="13580006666").tap_phone_number().code,
         ]
         for code in codes:
-            api.phone(code)
+            api.phone(code, key=KEY)
         one, other = deployment.items("PhoneExchanges")
         deployment.put("PhoneExchanges", one | {"sealed": other["sealed"]})
-        statuses = sorted(api.phone(code).status for code in codes)
+        statuses = sorted(api.phone(code, key=KEY).status for code in codes)
         assert statuses == [200, 503]
 
 
@@ -119,7 +120,8 @@ class Record:
         backend = self.deployment.backend
         table = backend.aws.table(backend.settings.phone_exchanges_table)
         records = PhoneRecords(table, backend.secrets, sleep=sleep)
-        return records.once(self.deployment.stack.appid, None, "a-code", exchange)
+        appid = self.deployment.stack.appid
+        return records.once(appid, None, "a-code", exchange, idempotency_key=KEY)
 
     @property
     def item(self) -> Document | None:
@@ -271,6 +273,61 @@ def grow(pauses: list[float]) -> bool:
     return all(most / 2 <= each <= most for each, most in zip(pauses, PAUSES, strict=True))
 
 
+class TestIdempotencyKey:
+    def test_without_it_and_without_a_session_nothing_is_kept(
+        self, api: Api, phone: Phone, asked: Asked, deployment: Deployment
+    ) -> None:
+        code = phone.tap_phone_number().code
+        assert api.phone(code).json == NUMBER
+        assert deployment.items("PhoneExchanges") == []
+        assert api.phone(code).problem == REJECTED
+        assert asked("getPhoneNumber") == 2
+
+    def test_a_stranger_who_has_only_the_used_code_gets_nothing(
+        self, api: Api, phone: Phone, wechat: SimulatedWeChat
+    ) -> None:
+        code, stranger = phone.tap_phone_number().code, api.logged_in(wechat.phone())
+        assert api.phone(code, key=KEY).json == NUMBER
+        for sent in ({}, {"key": KEY[::-1]}, {"token": stranger}):
+            assert api.phone(code, **sent).problem == REJECTED
+
+    def test_it_finds_the_number_again_after_a_login_too(
+        self, api: Api, phone: Phone, asked: Asked
+    ) -> None:
+        code = phone.tap_phone_number().code
+        assert api.phone(code, key=KEY).json == NUMBER
+        token = api.logged_in(phone)
+        assert api.phone(code, token=token).problem == REJECTED
+        assert api.phone(code, token=token, key=KEY).json == NUMBER
+        assert asked("getPhoneNumber") == 2
+
+    def test_with_a_session_it_is_not_needed(self, api: Api, phone: Phone, asked: Asked) -> None:
+        token, code = api.logged_in(phone), phone.tap_phone_number().code
+        keys = (KEY, KEY[::-1], None)
+        assert [api.phone(code, token=token, key=key).json for key in keys] == [NUMBER] * 3
+        assert asked("getPhoneNumber") == 1
+
+    @pytest.mark.parametrize("key", ["k" * 15, "k" * 129, "k" * 16 + ".", "k" * 15 + " k"])
+    def test_one_of_another_form_is_refused_before_anything_is_spent(
+        self, api: Api, phone: Phone, asked: Asked, key: str
+    ) -> None:
+        code = phone.tap_phone_number().code
+        for token in (None, api.logged_in(phone)):
+            answer = api.phone(code, token=token, key=key)
+            assert answer.problem == (400, "invalid_request", "fix_request")
+            assert answer.json["detail"] == (
+                "Idempotency-Key: must be 16 to 128 letters, digits, _ or -"
+            )
+        assert asked("getPhoneNumber") == 0
+
+    @pytest.mark.parametrize("key", ["k" * 16, "Kk_-09" * 20 + "12345678"])
+    def test_its_form_is_16_to_128_letters_digits_and_two_signs(
+        self, api: Api, phone: Phone, key: str
+    ) -> None:
+        code = phone.tap_phone_number().code
+        assert [api.phone(code, key=key).json for _ in range(2)] == [NUMBER] * 2
+
+
 class TestWhoseCode:
     def test_with_a_session_only_its_users_code_is_taken(
         self, api: Api, phone: Phone, wechat: SimulatedWeChat
@@ -311,8 +368,7 @@ class TestWhoseCode:
         other = App("wxfedcba9876543210", "0" * 32)
         deployment.serve_apps(*deployment.wechat.apps[:1], other)
         code = phone.tap_phone_number().code
-        answer = api.phone(code, appid=other.appid)
-        assert answer.problem == (500, "misconfigured", "contact_support")
+        assert api.phone(code, appid=other.appid).problem == REJECTED
         assert api.phone(code, appid=phone.appid).json == NUMBER
         assert api.phone(phone.tap_phone_number().code).problem[1] == "invalid_request"
 
@@ -321,23 +377,23 @@ class TestStorageDown:
     def test_before_the_exchange_nothing_is_spent(
         self, api: Api, phone: Phone, asked: Asked, deployment: Deployment
     ) -> None:
-        api.phone(phone.tap_phone_number().code)
+        api.phone(phone.tap_phone_number().code, key=KEY)
         code = phone.tap_phone_number().code
         deployment.fail("PutItem")
-        answer = api.phone(code)
+        answer = api.phone(code, key=KEY)
         assert answer.problem == (503, "storage_unavailable", "retry")
         assert answer.headers["Retry-After"] == "1"
         assert asked("getPhoneNumber") == 1
         deployment.heal()
-        assert api.phone(code).json == NUMBER
+        assert api.phone(code, key=KEY).json == NUMBER
 
     def test_after_the_exchange_the_number_that_was_paid_for_is_answered(
         self, api: Api, phone: Phone, deployment: Deployment, wechat: SimulatedWeChat
     ) -> None:
-        api.phone(phone.tap_phone_number().code)
+        api.phone(phone.tap_phone_number().code, key=KEY)
         deployment.fail("UpdateItem")
         code = phone.tap_phone_number().code
-        assert api.phone(code).json == NUMBER
+        assert api.phone(code, key=KEY).json == NUMBER
         assert wechat.billed.exchanges[code] == 1
 
     def test_after_a_refusal_it_is_the_refusal_that_counts(
@@ -348,10 +404,38 @@ class TestStorageDown:
             deployment.backend.access_tokens.get(phone.appid), code
         )
         deployment.fail("DeleteItem")
-        assert api.phone(code).problem == REJECTED
+        assert api.phone(code, key=KEY).problem == REJECTED
 
 
 class TestAccessToken:
+    @pytest.fixture(autouse=True)
+    def _unhurried(self, deployment: Deployment, clock: time_machine.Traveller) -> None:
+        deployment.cold_start(sleep=clock.shift)
+
+    def test_a_young_token_that_is_refused_once_is_tried_again_and_not_replaced(
+        self, api: Api, phone: Phone, wechat: SimulatedWeChat, asked: Asked
+    ) -> None:
+        api.phone(phone.tap_phone_number().code)
+        wechat.faults.add(Fault("getPhoneNumber", "errcode", errcode=40001))
+        began = time.time()
+        assert api.phone(phone.tap_phone_number().code).json == NUMBER
+        assert time.time() - began > 1
+        assert (asked("getPhoneNumber"), asked("getStableAccessToken")) == (3, 1)
+
+    def test_an_older_one_is_replaced_at_once(
+        self,
+        api: Api,
+        phone: Phone,
+        wechat: SimulatedWeChat,
+        asked: Asked,
+        clock: time_machine.Traveller,
+    ) -> None:
+        api.phone(phone.tap_phone_number().code)
+        clock.shift(15)
+        wechat.revoke_access_token(phone.appid)
+        assert api.phone(phone.tap_phone_number().code).json == NUMBER
+        assert (asked("getPhoneNumber"), asked("getStableAccessToken")) == (3, 2)
+
     @pytest.mark.parametrize("sticky", [False, True])
     @pytest.mark.parametrize("errcode", [40001, 40014, 42001])
     def test_a_refused_token_is_replaced_and_the_code_sent_once_more(
@@ -364,14 +448,14 @@ class TestAccessToken:
         # What was sent with the refused token WeChat never looked at.
         assert wechat.billed.arrivals[code] == 1
 
-    def test_a_token_refused_for_good_ends_after_two_tries(
+    def test_tokens_refused_for_good_end_after_two_of_them(
         self, api: Api, phone: Phone, wechat: SimulatedWeChat, asked: Asked
     ) -> None:
         api.phone(phone.tap_phone_number().code)
         wechat.refuse_all_tokens(phone.appid)
         answer = api.phone(phone.tap_phone_number().code)
         assert answer.problem == (500, "misconfigured", "contact_support")
-        assert asked("getPhoneNumber") == 3
+        assert asked("getPhoneNumber") == 1 + 2 * 2  # each is young, and tried twice
         assert asked("getStableAccessToken") <= 3
 
 
@@ -380,9 +464,9 @@ def at_the_same_time(api: Api, wechat: SimulatedWeChat, code: str, requests: int
     with ThreadPoolExecutor(requests) as crowd:
         asked = threading.Event()
         wechat.on_call = lambda _: asked.set()
-        first = crowd.submit(api.phone, code)
+        first = crowd.submit(api.phone, code, key=KEY)
         assert asked.wait(5)
-        others = [crowd.submit(api.phone, code) for _ in range(requests - 1)]
+        others = [crowd.submit(api.phone, code, key=KEY) for _ in range(requests - 1)]
         return [request.result() for request in (first, *others)]
 
 

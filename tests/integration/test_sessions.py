@@ -3,6 +3,8 @@
 import base64
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import time_machine
@@ -10,9 +12,10 @@ import time_machine
 from local.runtime import FunctionError
 from local.simulated_wechat import App, Fault, Phone, SimulatedWeChat
 from local.simulated_wechat.faults import Kind
-from tests.harness.api import Api, Document
+from tests.harness.api import Api, Document, legacy
 from tests.harness.deployment import Deployment
 from wechat_auth.errors import TOO_MANY_FAILURES, AuthError
+from wechat_auth.failure_budget import Spent
 from wechat_auth.sessions import Session
 
 WEEK = 7 * 86_400
@@ -140,7 +143,7 @@ class TestEnd:
         self, api: Api, phone: Phone, deployment: Deployment
     ) -> None:
         session = logged_in(api, phone, deployment)
-        deployment.backend.failure_budget.count(session.user)
+        deployment.backend.failure_budget.count(Spent(session.user))
         deployment.backend.sessions.end_all(session)
         (item,) = deployment.items("Sessions")
         assert item["failures"] == {"N": "1"}
@@ -173,6 +176,73 @@ class TestEnd:
         deployment.fail("UpdateItem")
         assert api.logout(token, "?all=true").status == 204
         assert deployment.items("Sessions") == []
+
+    def test_a_session_of_an_app_that_is_served_no_more_is_over_everywhere(
+        self, api: Api, phone: Phone, deployment: Deployment
+    ) -> None:
+        token = api.logged_in(phone)
+        tap = phone.tap_phone_number()
+        deployment.serve_apps(App("wxfedcba9876543210", "0" * 32))
+        for answer in (
+            api.phone(tap.code, token=token),
+            api.decrypt(token=token, **legacy(tap)),
+            api.session(token),
+            api.logout(token),
+        ):
+            assert answer.problem == SESSION_ENDED
+        assert authorized(deployment, f"Bearer {token}") == {"isAuthorized": False}
+
+    def test_a_logout_everywhere_ends_the_newest_session_first(
+        self, api: Api, phone: Phone, clock: time_machine.Traveller, deployment: Deployment
+    ) -> None:
+        for _ in range(30):
+            clock.shift(1)
+            session = logged_in(api, phone, deployment)
+        newest_first = sorted(
+            (item["session"]["S"] for item in deployment.items("Sessions")), reverse=True
+        )
+        with cut_off_after_one_batch(deployment), pytest.raises(AuthError):
+            deployment.backend.sessions.end_all(session)
+        left = sorted(item["session"]["S"] for item in deployment.items("Sessions"))
+        assert left == sorted(newest_first[25:])
+
+    def test_the_end_of_a_session_is_sealed(
+        self, api: Api, phone: Phone, deployment: Deployment
+    ) -> None:
+        token = api.logged_in(phone)
+        (item,) = deployment.items("Sessions")
+        for change in (-1, 1, WEEK):
+            ends = str(int(item["expires_at"]["N"]) + change)
+            deployment.put("Sessions", item | {"expires_at": {"N": ends}})
+            assert api.session(token).problem == SESSION_ENDED
+        deployment.put("Sessions", item)
+        assert api.session(token).status == 200
+
+    def test_fewer_days_hold_for_the_sessions_there_are(
+        self, api: Api, phone: Phone, clock: time_machine.Traveller, deployment: Deployment
+    ) -> None:
+        token = api.logged_in(phone)
+        ends = api.session(token).json["expiresAt"]
+        deployment.configure(SESSION_DAYS="2")
+        assert api.session(token).json["expiresAt"] == ends - 5 * DAY
+        clock.shift(2 * DAY)
+        assert api.session(token).problem == SESSION_ENDED
+        deployment.configure(SESSION_DAYS="90")
+        assert api.session(token).json["expiresAt"] == ends
+
+
+@contextmanager
+def cut_off_after_one_batch(deployment: Deployment) -> Iterator[None]:
+    """Let DynamoDB answer one BatchWriteItem and refuse the next."""
+    events = deployment.backend.aws.dynamodb.meta.events
+
+    def refuse_the_next(**_: object) -> None:
+        deployment.fail("BatchWriteItem")
+
+    events.register("after-call.dynamodb.BatchWriteItem", refuse_the_next)
+    yield
+    events.unregister("after-call.dynamodb.BatchWriteItem", refuse_the_next)
+    deployment.heal()
 
 
 class TestKeyRotation:
@@ -263,22 +333,22 @@ class TestFailureBudget:
         session = logged_in(api, phone, deployment)
         sessions, budget = deployment.backend.sessions, deployment.backend.failure_budget
         for _ in range(50):
-            budget.count(session.user)
+            budget.count(Spent(session.user))
         for _ in range(3):
             with pytest.raises(AuthError) as caught:
-                budget.count(session.user)
+                budget.count(Spent(session.user))
             assert caught.value.problem is TOO_MANY_FAILURES
             assert caught.value.retry_after in range(DAY // 2 - 5, DAY // 2 + 1)  # noon, UTC
-        assert sessions.history(session).failures == 50
+        assert sessions.history(session).spent.failures == 50
         clock.shift(DAY // 2)
-        assert sessions.history(session).failures == 0
-        budget.count(session.user)
-        assert sessions.history(session).failures == 1
+        assert sessions.history(session).spent.failures == 0
+        budget.count(Spent(session.user))
+        assert sessions.history(session).spent.failures == 1
 
     def test_the_count_expires_the_day_after(
         self, api: Api, phone: Phone, deployment: Deployment
     ) -> None:
-        deployment.backend.failure_budget.count(logged_in(api, phone, deployment).user)
+        deployment.backend.failure_budget.count(Spent(logged_in(api, phone, deployment).user))
         (count,) = [item for item in deployment.items("Sessions") if "failures" in item]
         midnight = (int(time.time()) // DAY + 1) * DAY
         assert int(count["expires_at"]["N"]) == midnight + DAY
@@ -301,7 +371,7 @@ class TestFailureBudget:
     ) -> None:
         deployment.configure(DECRYPT_FAILURES_PER_DAY="2")
         for _ in range(2):
-            deployment.backend.failure_budget.count(logged_in(api, phone, deployment).user)
+            deployment.backend.failure_budget.count(Spent(logged_in(api, phone, deployment).user))
         rotate(deployment)
         for who, status in ((phone, 429), (wechat.phone(), 200)):
             token, info = api.logged_in(who), who.user_info()

@@ -11,6 +11,7 @@ from docs.generate.cost import LIMITS, demand
 from infra.cloudformation import read_document
 from tests.harness.transform import TEMPLATES, of_type
 from tests.unit.test_template_policies import ALLOWED
+from wechat_auth.secret_store import KEY_RING_AGE
 
 EMF = re.compile(r'(?:count|measure_ms)\("(\w+)"')
 ROOT = Path(__file__).parents[2]
@@ -38,7 +39,7 @@ def test_each_amount_in_the_documents_is_what_stands_beside_it(path: Path) -> No
 
 
 def test_the_totals_are_those_that_the_text_speaks_of() -> None:
-    assert [round(cost.total(calls)) for calls in cost.LEVELS] == [11, 15, 398]
+    assert [round(cost.total(calls)) for calls in cost.LEVELS] == [11, 15, 406]
     assert [round(cost.wechat(calls), 2) for calls in cost.LEVELS] == [45, 4_500, 450_000]
     assert cost.fixed_address() == pytest.approx(36.50)
 
@@ -56,6 +57,8 @@ def test_what_is_counted_is_what_the_template_and_the_code_have() -> None:
     assert len(of_type(observability, "AWS::CloudWatch::Dashboard")) == 1
     assert len(of_type(template, "AWS::SecretsManager::Secret")) == cost.SECRETS
     assert len(metrics()) == cost.METRICS
+    assert len(of_type(template, "AWS::Serverless::Function")) == cost.FUNCTIONS
+    assert cost.RING_READS == 3600 / KEY_RING_AGE
     owned = {f"{name}.Arn" for name in of_type(template, "AWS::DynamoDB::Table")}
     assert sum(len(owned & granted.keys()) for granted, _ in ALLOWED.values()) == cost.KEY_USERS
     parameters = template["Parameters"]
@@ -91,7 +94,7 @@ def test_a_million_logins_a_day_are_what_the_arithmetic_says() -> None:
     found = demand(1_000_000)
     assert found.requests == pytest.approx(1_000_000 / 0.7 / 86_400 * 5)
     assert found.of("POST /login") == pytest.approx(1_000_000 / 86_400 * 5)
-    assert found.writes == pytest.approx(found.requests * 1.0)
+    assert found.writes == pytest.approx(found.requests * 1.1)
     assert found.reads == pytest.approx(found.requests * 0.3)
     # 147 ms, and 2 % of them a second more.
     assert found.concurrency == pytest.approx(found.requests * (0.147 + 0.02 * 1.0))
@@ -115,6 +118,23 @@ def test_the_rates_are_the_defaults_of_the_template() -> None:
         name: parameters[name]["Default"]
         for name in ("LoginRate", "PhoneRate", "DecryptRate", "SessionRate")
     }
+
+
+def test_a_flood_is_what_the_throttles_let_through() -> None:
+    parameters = read_document(TEMPLATES["template"])["Parameters"]
+    names = ("LoginRate", "PhoneRate", "DecryptRate", "SessionRate")
+    assert list(cost.FLOOD.values()) == [parameters[name]["Default"] for name in names]
+    gateway, *_ = cost.flood("POST /login")
+    assert gateway == pytest.approx(200 * 730 * 3600 / 1_000_000)
+    together = sum(sum(cost.flood(route)) for route in cost.FLOOD)
+    assert together == pytest.approx(4_500, abs=1)
+
+
+def test_a_key_lasts_43_days_at_a_hundred_million_logins_a_day() -> None:
+    assert cost.days_of_a_key(100_000_000) == pytest.approx(42.9, abs=0.1)
+    assert cost.days_of_a_key(1_000_000) / 365 == pytest.approx(11.8, abs=0.1)
+    seals = 2**32
+    assert seals**2 / 2 / 2**96 == pytest.approx(1.2e-10, rel=0.1)
 
 
 def test_a_limit_is_met_where_the_demand_reaches_it() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.cloudformation import read_document
-from infra.release import ReleaseError, overrides, release, values
+from infra.release import ReleaseError, check_stack_name, overrides, release, values
 from tests.harness.transform import EVERYTHING_ON, ROOT, TEMPLATES, Document, of_type, transformed
 
 FUNCTIONS = {"Login", "Phone", "Decrypt", "Session", "Authorizer", "RefreshAccessToken"}
@@ -176,6 +176,18 @@ def test_overrides_are_a_text_or_a_list_as_in_sam() -> None:
     for given in ('A=1 B="two words"', ["A=1", "B=two words"]):
         samconfig = {"dev": {"deploy": {"parameters": {"parameter_overrides": given}}}}
         assert overrides(samconfig, "dev") == {"A": "1", "B": "two words"}
+
+
+@pytest.mark.parametrize(("length", "refused"), [(43, False), (44, True)])
+def test_a_stack_name_that_would_be_too_long_is_refused_before_anything_is_created(
+    length: int, refused: bool
+) -> None:
+    document = read_document(TEMPLATES["template"])
+    if not refused:
+        check_stack_name(document, "x" * length)
+        return
+    with pytest.raises(ReleaseError, match="has 44 characters and may have 43"):
+        check_stack_name(document, "x" * length)
 
 
 def test_a_parameter_that_is_missing_or_unknown_is_named() -> None:

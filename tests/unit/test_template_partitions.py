@@ -130,6 +130,7 @@ def test_by_default_nothing_that_costs_by_the_hour_is_there() -> None:
         "HasCustomDomain",
         "HasFixedAddresses",
         "HasMonitoring",
+        "HasReservedConcurrency",
         "HasSnapStart",
     }
     assert not of_type(template, "AWS::CodeDeploy::DeploymentGroup")

@@ -43,6 +43,7 @@ def test_a_workflow_may_read_the_code_and_no_more(name: str) -> None:
 def test_prod_follows_staging_and_staging_follows_the_tests() -> None:
     jobs = workflow("deploy.yml")["jobs"]
     assert jobs["test"]["uses"] == "./.github/workflows/test.yml"
+    assert jobs["staging"]["if"] == "github.ref == 'refs/heads/main'"
     assert (jobs["staging"]["needs"], jobs["prod"]["needs"]) == ("test", "staging")
     for name in ("staging", "prod"):
         assert jobs[name]["environment"] == name

@@ -78,14 +78,19 @@ class Backend:
     def sessions(self) -> Sessions:
         """The sessions of all users."""
         return Sessions(
-            self._sessions_table, self.secrets, life=self.settings.session_life, clock=self.clock
+            self._sessions_table,
+            self.secrets,
+            appids=self.settings.appids,
+            life=self.settings.session_life,
+            clock=self.clock,
+            sleep=self.sleep,
         )
 
     @cached_property
     def failure_budget(self) -> FailureBudget:
         """The failed decryptions of all users."""
         limit = self.settings.decrypt_failures_per_day
-        return FailureBudget(self._sessions_table, limit=limit, clock=self.clock)
+        return FailureBudget(self._sessions_table, self.secrets, limit=limit, clock=self.clock)
 
     @cached_property
     def access_tokens(self) -> "AccessTokens":

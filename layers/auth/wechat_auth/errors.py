@@ -155,6 +155,11 @@ _ADDRESS = Errcode(
     "WeChat's IP whitelist does not hold the address this call came from: add it in the console, "
     "or switch the whitelist off, or deploy with a fixed egress address",
 )
+_PLATFORM = Errcode(
+    MISCONFIGURED,
+    "a call of third-party platforms was refused: WeChatAppIds must be mini-programs whose own "
+    "AppSecret is stored here",
+)
 _ACCOUNT = Errcode(
     MISCONFIGURED, "the account is frozen, barred or managed by a third party: see the console"
 )
@@ -177,19 +182,26 @@ ERRCODES: dict[int, Errcode] = {
     ),
     40014: _TOKEN_REFUSED,
     40029: Errcode(LOGIN_CODE_REJECTED),
+    40066: _OUR_BUG,
+    40090: _ADDRESS,
     40097: _OUR_BUG,
     40125: _SECRET,
     40163: Errcode(LOGIN_CODE_REJECTED),
     40164: _ADDRESS,
     40226: Errcode(USER_BLOCKED),
-    **dict.fromkeys(range(40230, 40240), _SECURITY),
+    **dict.fromkeys(range(40230, 40241), _SECURITY),
     40243: Errcode(MISCONFIGURED, "the AppSecret is frozen: unfreeze it in the console"),
     41001: _OUR_BUG,
     41002: _OUR_BUG,
     41004: _OUR_BUG,
     41008: Errcode(INVALID_REQUEST),
     42001: _TOKEN_REFUSED,
+    42007: Errcode(
+        MISCONFIGURED, "the authorisation has ended: its owner must authorise the app again"
+    ),
+    43001: _OUR_BUG,
     43002: _OUR_BUG,
+    43003: Errcode(MISCONFIGURED, "WeChat takes HTTPS alone: correct WeChatBaseUrls"),
     44002: _OUR_BUG,
     45009: Errcode(
         QUOTA_EXHAUSTED,
@@ -197,6 +209,7 @@ ERRCODES: dict[int, Errcode] = {
         "for clearing it",
     ),
     45011: Errcode(TOO_MANY_REQUESTS),
+    45035: _ADDRESS,
     47001: _OUR_BUG,
     48001: Errcode(
         MISCONFIGURED,
@@ -208,14 +221,28 @@ ERRCODES: dict[int, Errcode] = {
     50002: Errcode(USER_RESTRICTED),
     50004: _ACCOUNT,
     50007: _ACCOUNT,
+    61003: _PLATFORM,
+    61004: _ADDRESS,
+    61005: _PLATFORM,
+    61006: _PLATFORM,
     61007: Errcode(
         MISCONFIGURED,
         "permission set 18 is not granted to the third-party platform that runs this app",
     ),
+    61009: _PLATFORM,
+    61010: _PLATFORM,
+    61011: _PLATFORM,
+    **dict.fromkeys(range(61014, 61018), _PLATFORM),
+    61023: _PLATFORM,
     61024: _ACCOUNT,
     87007: Errcode(UNDECRYPTABLE),
     87008: _OUR_BUG,
     87009: Errcode(UNDECRYPTABLE),
+    89501: Errcode(
+        MISCONFIGURED,
+        "an administrator of the mini-program must confirm the address this call came from: WeChat "
+        "has asked them in a message",
+    ),
     89503: _ADDRESS,
     89506: _ADDRESS,
     89507: _ADDRESS,
@@ -232,6 +259,8 @@ ERRCODES_OF_CALL: dict[tuple[str, int], Errcode] = {
         "the app may not use checkEncryptedData: see the console, or deploy with "
         "CheckEncryptedData=false, which gives up the proof that WeChat made a phone number",
     ),
+    # The access_token is the app's, so it is the code that is another app's.
+    ("getPhoneNumber", 40013): Errcode(PHONE_CODE_REJECTED),
     ("getPhoneNumber", 40029): Errcode(PHONE_CODE_REJECTED),
     ("getPhoneNumber", 40163): Errcode(PHONE_CODE_REJECTED),
 }

@@ -13,6 +13,7 @@ from wechat_auth.sessions import Session
 from wechat_crypto import Base64Error, decode_base64, repair_base64
 
 _CODE = re.compile(r"[0-9A-Za-z_-]{1,256}")
+_MOCK_CODE = "the code is a mock one"  # DevTools, in a project without an appid of its own
 _CLOUD_ID = re.compile(r"[0-9A-Za-z_-]{1,512}")
 _SIGNATURE = re.compile(r"[0-9a-fA-F]{40}")
 _IV_LENGTH = 16
@@ -42,6 +43,11 @@ class EncryptedOpenData:
 
 def code(body: Body) -> str:
     """Read ``code``: a login or phone code, which is letters, digits, ``_`` and ``-``."""
+    if body.get("code") == _MOCK_CODE:
+        raise invalid_field(
+            "code",
+            "is WeChat DevTools' mock one: open the project there with the mini-program's appid",
+        )
     return _matching(
         body, "code", _CODE, "must be the code from wx.login or getPhoneNumber, unmodified"
     )

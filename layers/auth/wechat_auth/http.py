@@ -7,6 +7,7 @@ RFC 9457 (problem documents), RFC 6750 (Bearer tokens), RFC 9110 (Accept-Languag
 import base64
 import binascii
 import json
+import re
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -28,6 +29,7 @@ from wechat_crypto import parse_json
 
 MAX_BODY = 16 * 1024
 """Bytes a request's body may hold."""
+_IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9_-]{16,128}")  # long enough that nobody guesses one
 
 Event = Mapping[str, Any]
 
@@ -100,6 +102,17 @@ class Request:
         """
         value = self.headers.get("authorization")
         return None if value is None else bearer_token(value)
+
+    def idempotency_key(self) -> str | None:
+        """Return the Idempotency-Key header, or ``None`` if there is none.
+
+        Raises:
+            AuthError: ``invalid_request`` if it has another form.
+        """
+        value = self.headers.get("idempotency-key")
+        if value is not None and not _IDEMPOTENCY_KEY.fullmatch(value):
+            raise invalid_field("Idempotency-Key", "must be 16 to 128 letters, digits, _ or -")
+        return value
 
     def flag(self, name: str) -> bool:
         """Read a query value that is ``true`` or ``false``; missing means ``false``.

@@ -73,7 +73,10 @@ def serving(context: LambdaContext, request_id: str | None = None) -> Iterator[I
     finally:
         _current.reset(token)
         if invocation.measured:
-            invocation.metrics.flush_metrics()
+            try:
+                invocation.metrics.flush_metrics()
+            except Exception as error:  # noqa: BLE001 - no metric is worth an answer
+                logger.warning("metrics lost", extra={"exception_type": type(error).__name__})
 
 
 @contextmanager

@@ -1,4 +1,8 @@
-"""Phone exchange: the code of the getPhoneNumber button becomes the user's number, once."""
+"""Phone exchange: the code of the getPhoneNumber button becomes the user's number, once.
+
+A used code is worth nothing at WeChat, so it often stands in logs. It opens nothing here either:
+what is kept of an exchange takes the session of the user, or the key that its client made up.
+"""
 
 from wechat_auth import invocation
 from wechat_auth.codes import LOGIN_CODE_SENT_AS_PHONE_CODE, looks_like_login_code
@@ -13,6 +17,7 @@ def exchange_phone_code(
     appid: str,
     code: str,
     session: Session | None,
+    idempotency_key: str | None = None,
     *,
     records: PhoneRecords,
     access_tokens: AccessTokens,
@@ -24,6 +29,7 @@ def exchange_phone_code(
         appid: The app in which the user tapped.
         code: ``e.detail.code`` of the getPhoneNumber button.
         session: Who is logged in, if anyone; WeChat then refuses another user's code.
+        idempotency_key: What the client made up to find the answer again without a session.
         records: Where the answer is kept.
         access_tokens: For the call.
         wechat: Exchanges the code.
@@ -46,4 +52,6 @@ def exchange_phone_code(
         invocation.count("PhoneExchanges")
         return number
 
-    return records.once(appid, openid, code, exchange)
+    if openid is None and idempotency_key is None:
+        return exchange()
+    return records.once(appid, openid, code, exchange, idempotency_key=idempotency_key)

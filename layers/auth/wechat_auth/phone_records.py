@@ -1,7 +1,7 @@
 """What is kept of a phone exchange, so that one code is one exchange and one answer.
 
 A phone code works once and each exchange is billed, so the answer is kept, sealed, for the code's
-5 minutes under a keyed hash of (app, user or none, code).
+5 minutes under a keyed hash of app, user and code, or without a user, of the Idempotency-Key too.
 
 found                      what a request with the same code does
 -------------------------  ------------------------------------------------------------------
@@ -11,13 +11,17 @@ in progress, after T       takes it over: that worker cannot be alive any more
 an answer                  gives that answer, which is kept for 5 minutes
 
 A worker whose exchange fails gives the code back; whoever has an answer keeps it.
+
+A code is taken under the current key of the ring. Another environment may have another current
+key for some minutes, so whoever has taken a code looks under the other keys too, and gives it back
+if it is taken there: of two that take it at once, at least one finds the other.
 """
 
 import json
 import random
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 
@@ -61,7 +65,13 @@ class PhoneRecords:
         self._sleep = sleep
 
     def once(
-        self, appid: str, openid: str | None, code: str, exchange: Callable[[], PhoneNumber]
+        self,
+        appid: str,
+        openid: str | None,
+        code: str,
+        exchange: Callable[[], PhoneNumber],
+        *,
+        idempotency_key: str | None = None,
     ) -> PhoneNumber:
         """Return the number that a code was exchanged for, or exchange it.
 
@@ -70,30 +80,56 @@ class PhoneRecords:
             openid: Who is logged in, if anyone; others find nothing.
             code: The phone code.
             exchange: Asks WeChat; called only while no other worker may be at this code.
+            idempotency_key: Finds the answer without a login too; needed if nobody is logged in.
 
         Raises:
             AuthError: What ``exchange`` raises; ``wechat_unavailable`` if another worker is still
                 at it when there is no time left; ``storage_unavailable`` before anything is spent.
         """
-        ring = self._secrets.key_ring()
-        key = ring.fingerprint(appid, openid or "", code, purpose=_PURPOSE).hex()
+        own, *others = self._places(appid, openid, code, idempotency_key)
         worker = uuid.uuid4().hex
-        while (found := self._take(key, worker)) is not None:
-            if (answer := self._wait_for_answer(key, found)) is not None:
-                return self._open(key, answer)
+        while True:
+            found = self._take(own, worker)
+            if found is None:
+                try:
+                    found = self._elsewhere(others)
+                    number = None if found else exchange()
+                except Exception:
+                    self._give_back(own, worker)
+                    raise
+                if number:
+                    break
+                self._give_back(own, worker)
+            if found and (answer := self._wait_for_answer(found)):
+                return self._open(answer)
         try:
-            number = exchange()
-        except Exception:
-            with suppress(StorageError):  # it is free again when this worker's time is over
-                self._table.delete_if("worker = :worker", {"id": key}, {"worker": worker})
-            raise
-        try:
-            self._keep(key, number)
+            self._keep(own, number)
         except AuthError as error:
             invocation.log_fault(error)  # what was paid for is answered all the same
         return number
 
-    def _take(self, key: str, worker: str) -> Item | None:
+    def _places(
+        self, appid: str, openid: str | None, code: str, idempotency_key: str | None
+    ) -> list[str]:
+        """Return where the answer may be kept; first, where this worker would keep it."""
+        owners: list[tuple[str, ...]] = [(appid, openid, code)] if openid else []
+        if idempotency_key:
+            owners.append((appid, "", code, idempotency_key))
+        ring = self._secrets.key_ring()
+        return [
+            place.hex() for owner in owners for place in ring.fingerprints(*owner, purpose=_PURPOSE)
+        ]
+
+    def _elsewhere(self, places: Sequence[str]) -> Item | None:
+        """Find what other workers have taken or answered under another key, if anything."""
+        found = (self._table.get({"id": place}) for place in places)
+        return next((item for item in found if item and self._is_taken(item)), None)
+
+    def _give_back(self, place: str, worker: str) -> None:
+        with suppress(StorageError):  # it is free again when this worker's time is over
+            self._table.delete_if("worker = :worker", {"id": place}, {"worker": worker})
+
+    def _take(self, place: str, worker: str) -> Item | None:
         """Take a code unless it is taken or answered: then return what is there.
 
         The SDK repeats a write whose reply was lost: the second one finds this very worker.
@@ -103,40 +139,44 @@ class PhoneRecords:
         return self._table.put_if(
             "attribute_not_exists(id) OR expires_at <= :now OR worker = :worker "
             "OR (attribute_not_exists(sealed) AND in_progress_until < :now)",
-            {"id": key, "worker": worker, "in_progress_until": until, "expires_at": expires_at},
+            {"id": place, "worker": worker, "in_progress_until": until, "expires_at": expires_at},
             {"now": now, "worker": worker},
         )
 
-    def _wait_for_answer(self, key: str, found: Item | None) -> bytes | None:
+    def _is_taken(self, found: Item) -> bool:
+        now = self._clock()
+        return found["expires_at"] > now and (
+            "sealed" in found or found["in_progress_until"] >= now
+        )
+
+    def _wait_for_answer(self, found: Item | None) -> Item | None:
         """Read until there is an answer; ``None`` once the code can be taken."""
         pause = _FIRST_PAUSE
-        while found and found["expires_at"] > self._clock():
+        while found and self._is_taken(found):
             if "sealed" in found:
-                return bytes(found["sealed"])
-            if found["in_progress_until"] < self._clock():
-                break
+                return found
             if invocation.remaining(KEPT_SECONDS) <= pause + self._table.try_seconds:
                 raise AuthError(
                     WECHAT_UNAVAILABLE, "This code is being exchanged by another request."
                 )
             self._sleep(pause * _random.uniform(0.5, 1))
             pause = min(pause * 1.5, _LONGEST_PAUSE)
-            found = self._table.get({"id": key})
+            found = self._table.get({"id": found["id"]})
         return None
 
-    def _keep(self, key: str, number: PhoneNumber) -> None:
+    def _keep(self, place: str, number: PhoneNumber) -> None:
         content = json.dumps(asdict(number)).encode()
-        sealed = self._secrets.key_ring().seal(content, purpose=_PURPOSE, context=key)
+        sealed = self._secrets.key_ring().seal(content, purpose=_PURPOSE, context=place)
         self._table.update_if(
             "attribute_not_exists(sealed)",
-            {"id": key},
+            {"id": place},
             "SET sealed = :sealed, expires_at = :ttl REMOVE worker, in_progress_until",
             {"sealed": sealed, "ttl": int(self._clock()) + KEPT_SECONDS},
         )
 
-    def _open(self, key: str, sealed: bytes) -> PhoneNumber:
+    def _open(self, answer: Item) -> PhoneNumber:
         try:
-            content = self._secrets.unseal(sealed, purpose=_PURPOSE, context=key)
+            content = self._secrets.unseal(answer["sealed"], purpose=_PURPOSE, context=answer["id"])
         except UnsealError:
             raise AuthError(WECHAT_UNAVAILABLE) from None
         invocation.count("PhoneExchangesReplayed")

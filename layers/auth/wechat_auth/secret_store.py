@@ -1,8 +1,9 @@
 """What Secrets Manager holds: the key ring that seals our data, and the AppSecrets.
 
-Both are read once per environment and kept, so that no warm request waits for Secrets Manager.
-They are read again when they turn out to be old or wrong: a blob names a key that the ring lacks,
-WeChat refuses an AppSecret, or what was stored cannot be used.
+An environment reads both once and keeps them. It reads the ring again every five minutes, so that
+a key that was added or taken out takes effect everywhere without a deployment, and either of them
+when it turns out to be wrong: a blob does not unseal, WeChat refuses an AppSecret, or what was
+stored cannot be used.
 """
 
 import json
@@ -12,10 +13,12 @@ from collections.abc import Callable
 from wechat_auth import invocation
 from wechat_auth.errors import misconfigured
 from wechat_auth.storage import Aws, StorageError
-from wechat_crypto import KeyRing, KeyRingError, UnknownKeyError
+from wechat_crypto import KeyRing, KeyRingError, UnsealError
 
-_READ_AGAIN_AFTER = 60
-"""Seconds between two reads of the same secret, so that a flood of bad input reads it once."""
+KEY_RING_AGE = 300
+"""Seconds after which an environment reads the key ring again."""
+_DOUBTED_AGE = 60  # between two reads of what is doubted: a flood of bad input reads it once
+_FAILURE_AGE = 5  # in which a secret that is missing is not asked for again
 
 
 class SecretStore:
@@ -36,7 +39,7 @@ class SecretStore:
         app_secrets_id: str,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._key_ring_secret = _Secret(aws, key_ring_id, clock)
+        self._key_ring_secret = _Secret(aws, key_ring_id, clock, max_age=KEY_RING_AGE)
         self._app_secrets = _Secret(aws, app_secrets_id, clock)
         self._key_ring: tuple[str, KeyRing] | None = None
 
@@ -59,14 +62,16 @@ class SecretStore:
         return self._key_ring[1]
 
     def unseal(self, blob: bytes, *, purpose: str, context: str) -> bytes:
-        """Unseal with the key ring; if it lacks the key, read it again, once a minute at most.
+        """Unseal with the key ring; if that fails, with the ring as it is now stored.
+
+        It may lack the key, or have another one under the same name. Read once a minute at most.
 
         Raises:
             UnsealError: See :meth:`wechat_crypto.KeyRing.unseal`.
         """
         try:
             return self.key_ring().unseal(blob, purpose=purpose, context=context)
-        except UnknownKeyError:
+        except UnsealError:
             self._key_ring_secret.doubt()
             return self.key_ring().unseal(blob, purpose=purpose, context=context)
 
@@ -92,31 +97,46 @@ class SecretStore:
 
 
 class _Secret:
-    """The text of one secret, kept until it is doubted."""
+    """The text of one secret, kept until it is old or doubted."""
 
-    def __init__(self, aws: Aws, secret_id: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        aws: Aws,
+        secret_id: str,
+        clock: Callable[[], float],
+        *,
+        max_age: float = float("inf"),
+    ) -> None:
         self._aws = aws
         self._id = secret_id
         self._clock = clock
+        self._max_age = max_age
         self._text: str | None = None
         self._read_at = float("-inf")
         self._doubted = False
+        self._missing: tuple[float, StorageError] | None = None
 
     def doubt(self) -> None:
         """Have it read again by the next to want it, unless that was done within the minute."""
         self._doubted = True
 
     def text(self) -> str:
-        """Return the text; keep serving the cached one if it cannot be refreshed."""
+        """Return the text; keep serving the known one if it cannot be read again."""
         known, now = self._text, self._clock()
-        if known is not None and not (self._doubted and now >= self._read_at + _READ_AGAIN_AFTER):
+        age = _DOUBTED_AGE if self._doubted else self._max_age
+        if known is not None and now < self._read_at + age:
             return known
+        if self._missing and now < self._missing[0] + _FAILURE_AGE:
+            missing = self._missing[1]
+            raise StorageError(missing.reason, missing.remedy)
         try:
             text = self._text = self._aws.secret_text(self._id)
-        except StorageError:
+        except StorageError as error:
             if known is None:
+                # What only the operator can mend is not mended by the next request.
+                self._missing = (now, error) if error.remedy else None
                 raise
-            self._read_at = now
+            self._read_at, self._doubted = now, True
             return known
         self._read_at, self._doubted = now, False
         return text

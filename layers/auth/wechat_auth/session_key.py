@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from wechat_auth import invocation
 from wechat_auth.errors import KEY_NOT_LIVE, AuthError
+from wechat_auth.failure_budget import FailureBudget
 from wechat_auth.sessions import Session
 from wechat_auth.wechat import WeChat
 
@@ -11,12 +12,20 @@ if TYPE_CHECKING:
     from wechat_auth.tokens.access_tokens import AccessTokens
 
 
-def session_key_is_live(session: Session, *, access_tokens: "AccessTokens", wechat: WeChat) -> bool:
+def session_key_is_live(
+    session: Session,
+    *,
+    failure_budget: FailureBudget,
+    access_tokens: "AccessTokens",
+    wechat: WeChat,
+) -> bool:
     """Ask WeChat whether the session_key of this login still is the user's live one.
 
     Raises:
-        AuthError: ``wechat_unavailable`` or an operator's fault.
+        AuthError: ``too_many_requests`` if so much was asked about this user today,
+            ``wechat_unavailable`` or an operator's fault.
     """
+    failure_budget.count_question(session.user)
     return access_tokens.using(
         session.appid,
         lambda token: wechat.check_session_key(token, session.openid, session.session_key),

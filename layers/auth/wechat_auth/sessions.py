@@ -2,8 +2,8 @@
 
 A token is base64url of 52 bytes: user id (16) · issued at (4, big-endian seconds) · secret (32,
 random). The item's sort key holds only a hash of the secret, so the table holds no usable token,
-and openid, unionid and session_key are sealed, bound to the item's place. A login is one write, a
-check one read, and logging out everywhere one query.
+and openid, unionid and session_key are sealed, bound to the item's place and the session's end. A
+login is one write, a check one read, and logging out everywhere one query.
 """
 
 import base64
@@ -13,12 +13,14 @@ import json
 import secrets as random_source
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from wechat_auth import failure_budget
 from wechat_auth.errors import SESSION_INVALID, AuthError
+from wechat_auth.failure_budget import Spent
 from wechat_auth.secret_store import SecretStore
-from wechat_auth.storage import Item, Table
+from wechat_auth.storage import Item, StorageError, Table
 from wechat_auth.wechat import Code2Session
 from wechat_crypto import UnsealError
 
@@ -73,14 +75,12 @@ class History:
     Attributes:
         session: The session of this request.
         session_keys: The keys to try: this session's, then the user's newest others.
-        user: The partition in which the user's failures are counted.
-        failures: Failed decryptions today.
+        spent: What the user has had of today's budget.
     """
 
     session: Session
     session_keys: tuple[str, ...] = field(repr=False)
-    user: bytes = field(repr=False)
-    failures: int
+    spent: Spent
 
 
 class Sessions:
@@ -89,8 +89,10 @@ class Sessions:
     Args:
         table: The Sessions table.
         secrets: For the key ring.
-        life: Seconds a session lives.
+        appids: The mini-programs that are served; a session of another one is none.
+        life: Seconds a session lives; if that gets less, it holds for older sessions too.
         clock: Gives the time in seconds.
+        sleep: Waits for seconds.
     """
 
     def __init__(
@@ -98,13 +100,17 @@ class Sessions:
         table: Table,
         secrets: SecretStore,
         *,
+        appids: tuple[str, ...],
         life: int,
         clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._table = table
         self._secrets = secrets
+        self._appids = appids
         self._life = life
         self._clock = clock
+        self._sleep = sleep
         self.write_seconds = table.try_seconds
         """Seconds that a write can take."""
 
@@ -126,7 +132,7 @@ class Sessions:
         sealed = ring.seal(
             json.dumps([appid, who.openid, who.unionid, who.session_key]).encode(),
             purpose="session",
-            context=self._context(user, session.sort_key),
+            context=self._context(user, session.sort_key, session.expires_at),
         )
         self._table.put(
             {
@@ -155,11 +161,11 @@ class Sessions:
             AuthError: ``session_invalid``.
         """
         user, sort_key = _read_token(token)
-        newest, failures = self._newest(user)
+        newest, counter = self._newest(user)
         session = next((one for one in newest if one.sort_key == sort_key), None)
         if session is None:
             session = self._living(user, sort_key)  # an older one, or none
-        return self._history(session, {user: (newest, failures)})
+        return self._history(session, {user: (newest, counter)})
 
     def history(self, session: Session) -> History:
         """Read the user's newest other sessions, for a session that is known to live."""
@@ -169,11 +175,17 @@ class Sessions:
         """Log out: the token is refused from the next request on."""
         self._table.delete({"user": session.user, "session": session.sort_key})
 
+    def discard(self, session: Session) -> None:
+        """End a session whose token nobody was given; if that fails, it expires by itself."""
+        with suppress(StorageError):
+            self.end(session)
+
     def end_all(self, session: Session) -> None:
-        """Log the user out of this app everywhere."""
+        """Log the user out of this app everywhere, newest session first."""
         for user in self._partitions(session):
             self._table.delete_all(
-                [{"user": user, "session": sort_key} for sort_key in self._sort_keys(user)]
+                [{"user": user, "session": sort_key} for sort_key in self._sort_keys(user)],
+                sleep=self._sleep,
             )
 
     def _partitions(self, session: Session) -> list[bytes]:
@@ -192,18 +204,18 @@ class Sessions:
             raise AuthError(SESSION_INVALID)
         return session
 
-    def _newest(self, user: bytes) -> tuple[list[Session], int]:
-        """Read a user's newest living sessions and today's failures, in one query."""
+    def _newest(self, user: bytes) -> tuple[list[Session], list[Item]]:
+        """Read a user's newest living sessions and the counter, if there is one, in one query."""
         items, _ = self._table.query(
             "#user = :user", {"user": user}, newest_first=True, Limit=2 + _OTHER_KEYS
         )
-        failures = 0
-        if items and items[0]["session"] == failure_budget.SORT_KEY:
-            failures = failure_budget.failures_today(items.pop(0), self._clock())
+        counter = [item for item in items if item["session"] == failure_budget.SORT_KEY]
         sessions = (self._open(item) for item in items)
-        return [session for session in sessions if session is not None], failures
+        return [session for session in sessions if session is not None], counter
 
-    def _history(self, session: Session, known: dict[bytes, tuple[list[Session], int]]) -> History:
+    def _history(
+        self, session: Session, known: dict[bytes, tuple[list[Session], list[Item]]]
+    ) -> History:
         # More than one partition only while a rotated key's sessions are still alive.
         partitions = self._partitions(session)
         read = [known.get(user) or self._newest(user) for user in partitions]
@@ -213,32 +225,41 @@ class Sessions:
             reverse=True,
         )
         keys = (session.session_key, *(one.session_key for one in others[:_OTHER_KEYS]))
-        failures = sum(failures for _, failures in read)
-        return History(session, tuple(dict.fromkeys(keys)), partitions[0], failures)
+        counters = [item for _, counter in read for item in counter]
+        spent = Spent.of(partitions[0], counters, self._clock())
+        return History(session, tuple(dict.fromkeys(keys)), spent)
 
     def _open(self, item: Item) -> Session | None:
         """Unseal an item; ``None`` if it has expired (TTL may lag days) or is not ours."""
-        if "sealed" not in item or item["expires_at"] <= self._clock():
+        if "sealed" not in item:
             return None
-        user, sort_key = item["user"], item["session"]
+        user, sort_key, expires_at = item["user"], item["session"], item["expires_at"]
+        ends = min(expires_at, _issued_at(sort_key) + self._life)
+        if ends <= self._clock():
+            return None
         try:
             appid, openid, unionid, session_key = json.loads(
                 self._secrets.unseal(
-                    item["sealed"], purpose="session", context=self._context(user, sort_key)
+                    item["sealed"],
+                    purpose="session",
+                    context=self._context(user, sort_key, expires_at),
                 )
             )
         except UnsealError:
             return None
-        return Session(user, sort_key, appid, openid, unionid, session_key, item["expires_at"])
+        if appid not in self._appids:
+            return None
+        return Session(user, sort_key, appid, openid, unionid, session_key, ends)
 
     def _sort_keys(self, user: bytes) -> list[str]:
-        """List all of a user's sessions, expired ones included."""
+        """List all of a user's sessions, newest first, expired ones included."""
         found: list[str] = []
         page: Item = {"ProjectionExpression": "#session"}
         while True:
             items, rest = self._table.query(
                 "#user = :user AND #session < :failures",
                 {"user": user, "failures": failure_budget.SORT_KEY},
+                newest_first=True,
                 **page,
             )
             found += [item["session"] for item in items]
@@ -246,8 +267,8 @@ class Sessions:
                 return found
             page["ExclusiveStartKey"] = rest
 
-    def _context(self, user: bytes, sort_key: str) -> str:
-        return f"{self._table.name}|{user.hex()}|{sort_key}"
+    def _context(self, user: bytes, sort_key: str, expires_at: int) -> str:
+        return f"{self._table.name}|{user.hex()}|{sort_key}|{expires_at}"
 
 
 def _read_token(token: str) -> tuple[bytes, str]:
@@ -265,3 +286,7 @@ def _read_token(token: str) -> tuple[bytes, str]:
 
 def _sort_key(issued_at: int, secret: bytes) -> str:
     return f"{issued_at:010d}#{hashlib.sha256(secret).hexdigest()}"
+
+
+def _issued_at(sort_key: str) -> int:
+    return int(sort_key.partition("#")[0])

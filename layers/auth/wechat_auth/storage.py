@@ -5,6 +5,7 @@ botocore and its errors stop here: above it there are Python values and our own 
 
 import io
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from http import HTTPStatus
@@ -41,6 +42,9 @@ TRY = Budget(total=2.5, connect=1.0, answer=1.5)
 """The seconds of one try of a call."""
 _BACK_OFF = 1.0  # the most that the SDK sleeps after a first try, even when no second may follow
 _BATCH = 25  # BatchWriteItem takes no more
+_FIRST_PAUSE = 0.05  # seconds before a batch that DynamoDB left undone is sent again
+_LONGEST_PAUSE = 1.0
+_NO_LIMIT = float("inf")
 
 _THROTTLED = frozenset(
     {"ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"}
@@ -251,13 +255,28 @@ class Table:
         """Delete an item, if it is there."""
         _ask(self._client.delete_item, TableName=self.name, Key=_stored(key))
 
-    def delete_all(self, keys: Sequence[Item]) -> None:
-        """Delete items by their keys, 25 at a time."""
+    def delete_all(
+        self, keys: Sequence[Item], *, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        """Delete items by their keys, 25 at a time, in this order.
+
+        What DynamoDB leaves undone because it is throttled is tried again, slower and slower.
+
+        Args:
+            keys: The items' keys.
+            sleep: Waits for seconds.
+        """
         requests: list[Any] = [{"DeleteRequest": {"Key": _stored(key)}} for key in keys]
+        pause = _FIRST_PAUSE
         while requests:
             batch, requests = requests[:_BATCH], requests[_BATCH:]
             answer = _ask(self._client.batch_write_item, RequestItems={self.name: batch})
-            requests += answer["UnprocessedItems"].get(self.name, [])
+            if undone := answer["UnprocessedItems"].get(self.name, []):
+                if invocation.remaining(_NO_LIMIT) < pause + self.try_seconds:
+                    raise StorageError("BatchWriteItem: UnprocessedItems", throttled=True)
+                requests = [*undone, *requests]
+                sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _conditional(
         self,

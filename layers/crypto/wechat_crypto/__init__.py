@@ -9,7 +9,7 @@
 """
 
 from wechat_crypto.encoding import Base64Error, decode_base64, repair_base64
-from wechat_crypto.open_data import OpenDataError, decrypt_open_data
+from wechat_crypto.open_data import OpenDataError, decrypt_open_data, has_watermark
 from wechat_crypto.sealing import KeyRing, KeyRingError, UnknownKeyError, UnsealError
 from wechat_crypto.signatures import (
     encrypted_data_hash,
@@ -29,6 +29,7 @@ __all__ = [
     "decode_base64",
     "decrypt_open_data",
     "encrypted_data_hash",
+    "has_watermark",
     "parse_json",
     "raw_data_signature",
     "repair_base64",

@@ -9,6 +9,7 @@ forge a plaintext of their choice, so every check always runs, and one error ser
 """
 
 import hmac
+from collections.abc import Mapping
 from typing import Any
 
 from Crypto.Cipher import AES
@@ -72,14 +73,26 @@ def decrypt_open_data(
 
     plaintext, padding_good = unpad_pkcs7(AES.new(key, AES.MODE_CBC, iv=vector).decrypt(ciphertext))
     document = parse_object(plaintext)
+    watermark_good = has_watermark(document, appid=appid, now=now, max_age=max_age)
+    if not (padding_good & watermark_good):
+        raise OpenDataError
+    return document
+
+
+def has_watermark(
+    document: Mapping[str, Any],
+    *,
+    appid: str,
+    now: float | None = None,
+    max_age: float | None = None,
+) -> bool:
+    """Tell whether open data was made for this app, and lately; see `decrypt_open_data`."""
     watermark = document.get("watermark")
     if not isinstance(watermark, dict):
         watermark = {}
     appid_good = _same(watermark.get("appid"), appid)
     age_good = _within(watermark.get("timestamp"), now, max_age)
-    if not (padding_good & appid_good & age_good):
-        raise OpenDataError
-    return document
+    return appid_good & age_good
 
 
 def unpad_pkcs7(padded: bytes) -> tuple[bytes, bool]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from local.simulated_wechat import Phone, SimulatedWeChat
+from tests.harness.api import IDEMPOTENCY_KEY as KEY
 from tests.harness.api import Api
 from tests.harness.deployment import Deployment
 from tests.harness.figures import Say
@@ -62,7 +63,14 @@ def places(
         known = deployment.items("Sessions")
         token = watch.token(api.logged_in(watch.person(owner)))
         item = new_item(deployment, "Sessions", known)
-        where = f"{deployment.table('Sessions')}|{item['user']['B'].hex()}|{item['session']['S']}"
+        where = "|".join(
+            (
+                deployment.table("Sessions"),
+                item["user"]["B"].hex(),
+                item["session"]["S"],
+                item["expires_at"]["N"],
+            )
+        )
 
         def session(token: str = token) -> object:
             answer = api.session(token)
@@ -72,13 +80,13 @@ def places(
     for name, owner in (("mine", phone), ("theirs", other)):
         known = deployment.items("PhoneExchanges")
         code = watch.tap(owner.tap_phone_number()).code
-        assert api.phone(code).json["phoneNumber"] == owner.number
+        assert api.phone(code, key=KEY).json["phoneNumber"] == owner.number
         item = new_item(deployment, "PhoneExchanges", known)
         ring = deployment.backend.secrets.key_ring()
-        where = ring.fingerprint(owner.appid, "", code, purpose="phone_exchange").hex()
+        where = ring.fingerprint(owner.appid, "", code, KEY, purpose="phone_exchange").hex()
 
         def number(code: str = code) -> object:
-            answer = api.phone(code)
+            answer = api.phone(code, key=KEY)
             return answer.problem if answer.status >= 400 else answer.json["phoneNumber"]
 
         places.append(

@@ -10,7 +10,7 @@ import pytest
 import time_machine
 
 from local.simulated_wechat import Phone, SimulatedWeChat
-from tests.harness.api import Api, legacy
+from tests.harness.api import IDEMPOTENCY_KEY, Api, legacy
 from tests.harness.deployment import Deployment
 from tests.harness.figures import Say
 from tests.hostile.attacks.leak_watch import Watch
@@ -58,7 +58,7 @@ class Life:
         token = self.watch.token(self.api.login(code).json["token"])
         self.tokens.append(token)
         self.watch.person(phone)
-        for sent in ({"token": token}, {}):
+        for sent in ({"token": token}, {"key": IDEMPOTENCY_KEY}):
             tap = self.watch.tap(phone.tap_phone_number())
             assert self.api.phone(tap.code, **sent).status == 200
             assert self.api.decrypt(token=token, **legacy(tap)).status == 200

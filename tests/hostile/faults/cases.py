@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from local.runtime import FunctionError
 from local.simulated_wechat import Phone
-from tests.harness.api import Answer, Api, legacy
+from tests.harness.api import IDEMPOTENCY_KEY, Answer, Api, legacy
 from tests.harness.deployment import Deployment
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def login(scene: Scene) -> Ask:
 
 def phone(scene: Scene) -> Ask:
     code = scene.phone.tap_phone_number().code
-    return lambda: outcome(scene.api.phone(code))
+    return lambda: outcome(scene.api.phone(code, key=IDEMPOTENCY_KEY))
 
 
 def phone_with_session(scene: Scene) -> Ask:
@@ -58,8 +58,8 @@ def phone_in_classic_mode(scene: Scene) -> Ask:
 
 def phone_again(scene: Scene) -> Ask:
     code = scene.phone.tap_phone_number().code
-    assert scene.api.phone(code).status == 200
-    return lambda: outcome(scene.api.phone(code))
+    assert scene.api.phone(code, key=IDEMPOTENCY_KEY).status == 200
+    return lambda: outcome(scene.api.phone(code, key=IDEMPOTENCY_KEY))
 
 
 def decrypt(scene: Scene) -> Ask:

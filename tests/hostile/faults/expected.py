@@ -16,6 +16,7 @@ LOGGED_OUT = "401 session_invalid login_again"
 
 KEEPS_THE_ANSWER = Call("UpdateItem", "PhoneExchanges")
 KEEPS_THE_TOKEN = Call("UpdateItem", "AccessTokens", 2)  # the first takes the lease
+GIVES_BACK = Call("UpdateItem", "Sessions", 2)  # the first counts a failure
 _CALLS_FOR_TOKENS = {"AccessTokens", "AppSecrets", "WeChat"}
 _DELETES = {"DeleteItem", "BatchWriteItem"}
 _NOT_REPEATED: set[Kind] = {"garbage", "denied"}
@@ -68,9 +69,12 @@ def afterwards(
 def _is_bearable(request: str, call: Call) -> bool:
     """Tell whether the request is answered all the same.
 
-    A number or a token that was had is used though it cannot be kept; and who logs out everywhere
+    A number or a token that was had is used though it cannot be kept, and data that WeChat vouched
+    for though it stays counted as a failure; and who logs out everywhere
     is logged out, whether or not WeChat's session_key could be reset.
     """
+    if call == GIVES_BACK and request.startswith("POST /decrypt"):
+        return True
     everywhere = request == "DELETE /session?all" and call.of in _CALLS_FOR_TOKENS
     return everywhere or call in (KEEPS_THE_ANSWER, KEEPS_THE_TOKEN)
 

@@ -15,7 +15,7 @@ import pytest
 import time_machine
 from botocore.awsrequest import AWSPreparedRequest
 
-from tests.harness.api import Answer, Api
+from tests.harness.api import IDEMPOTENCY_KEY, Answer, Api
 from tests.harness.deployment import Asked, Deployment
 from tests.hostile.faults.cases import REQUESTS, Scene, outcome
 from tests.hostile.faults.integrity import assert_nothing_is_half_written
@@ -37,9 +37,11 @@ class Remembering(Api):
         super().__init__(api.url)
         self.answers = api.answers
 
-    def phone(self, code: str, *, token: str | None = None, **more: object) -> Answer:
+    def phone(
+        self, code: str, *, token: str | None = None, key: str | None = None, **more: object
+    ) -> Answer:
         self.code = code
-        return super().phone(code, token=token, **more)
+        return super().phone(code, token=token, key=key, **more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,11 @@ class Others:
         self.scene.deployment.clear("PhoneExchanges")
 
     def send_the_same_code(self) -> None:
-        assert outcome(self.scene.api.phone(self.same_code)) == "200"
+        assert outcome(self.scene.api.phone(self.same_code, key=IDEMPOTENCY_KEY)) == "200"
 
     def send_the_same_code_once_we_are_given_up(self) -> None:
         self.clock.shift(21)
-        assert outcome(self.scene.api.phone(self.same_code)) == AUTHORIZE_AGAIN
+        assert outcome(self.scene.api.phone(self.same_code, key=IDEMPOTENCY_KEY)) == AUTHORIZE_AGAIN
 
     def fail_to_decrypt(self) -> None:
         token, tap = self.scene.token(), self.scene.deployment.wechat.phone().tap_phone_number()

@@ -11,7 +11,7 @@ import pytest
 import time_machine
 
 from local.simulated_wechat import Phone, SimulatedWeChat
-from tests.harness.api import Api
+from tests.harness.api import IDEMPOTENCY_KEY, Api
 from tests.harness.deployment import Deployment
 from tests.harness.environment import Death, Environment, Event, Killed, Moment, Place
 from tests.hostile.faults.cases import outcome
@@ -63,13 +63,13 @@ def test_whenever_it_dies_the_code_is_exchanged_once_or_asked_for_again(
     death: Death,
 ) -> None:
     code, other = killed(deployment, phone, death), killed(deployment, phone, death)
-    answers = [outcome(api.phone(code))]
+    answers = [outcome(api.phone(code, key=IDEMPOTENCY_KEY))]
     assert wechat.billed.arrivals[code] <= 1, "sent while the dead one might have lived"
     assert_nothing_is_half_written(deployment)
     clock.shift(21)
-    answers.append(outcome(api.phone(code)))
+    answers.append(outcome(api.phone(code, key=IDEMPOTENCY_KEY)))
     clock.shift(280)
-    answers.append(outcome(api.phone(other)))
+    answers.append(outcome(api.phone(other, key=IDEMPOTENCY_KEY)))
     assert answers == expected(death)
     assert max(wechat.billed.exchanges[each] for each in (code, other)) <= 1
 
@@ -82,7 +82,7 @@ def test_where_the_record_is_overlooked_the_code_is_sent_while_the_dead_one_migh
 ) -> None:
     code = killed(deployment, phone, Death(8, "after"))
     deployment.cold_start(aws=Tables(deployment.stack.environment.aws, Overlooking))
-    assert outcome(api.phone(code)) == AUTHORIZE_AGAIN
+    assert outcome(api.phone(code, key=IDEMPOTENCY_KEY)) == AUTHORIZE_AGAIN
     assert wechat.billed.arrivals[code] == 2
 
 
@@ -117,7 +117,7 @@ def event(code: str) -> Event:
     """Return API Gateway's event of POST /phone."""
     return {
         "routeKey": "POST /phone",
-        "headers": {"content-type": "application/json"},
+        "headers": {"content-type": "application/json", "idempotency-key": IDEMPOTENCY_KEY},
         "requestContext": {"http": {"method": "POST"}, "requestId": "id"},
         "body": f'{{"code":"{code}"}}',
     }

@@ -97,7 +97,12 @@ def test_a_session_that_outlives_its_logout_is_found(
 
     backend = deployment.backend
     table = backend.aws.table(backend.settings.sessions_table)
-    backend.sessions = Immortal(table, backend.secrets, life=backend.settings.session_life)
+    backend.sessions = Immortal(
+        table,
+        backend.secrets,
+        appids=backend.settings.appids,
+        life=backend.settings.session_life,
+    )
     report = fuzz(deployment.stack.url, people, cases=300, seed=1)
 
     assert people.revived

@@ -103,6 +103,8 @@ def test_a_spent_quota_makes_the_client_wait_and_the_operator_look() -> None:
         ("code2Session", 40001, "misconfigured", "the AppSecret is wrong"),
         ("getPhoneNumber", 40001, "misconfigured", "refuses the access_token"),
         ("code2Session", 40029, "login_code_rejected", None),
+        ("getPhoneNumber", 40013, "phone_code_rejected", None),
+        ("code2Session", 40013, "misconfigured", "the appid is wrong"),
         ("getPhoneNumber", 40029, "phone_code_rejected", None),
     ],
 )
@@ -122,7 +124,7 @@ def test_only_calls_that_carry_a_token_are_refused_for_it() -> None:
     assert {40001, 40014, 42001} == TOKEN_REFUSED
 
 
-@pytest.mark.parametrize("errcode", [0, 2, 40000, 40240, 99999, -2, 10**30])
+@pytest.mark.parametrize("errcode", [0, 2, 40000, 40241, 99999, -2, 10**30])
 def test_an_errcode_that_nobody_documented_is_looked_up_by_the_operator(errcode: int) -> None:
     error = WeChatError("code2Session", errcode, "5f3d-11aa-22bb")
 

@@ -67,7 +67,6 @@ def test_a_code_of_wechats_alphabet_is_taken_as_it_is(code: str) -> None:
         pytest.param("a b", id="blank"),
         pytest.param("a\n", id="line break at the end"),
         pytest.param("a%26", id="percent"),
-        pytest.param("the code is a mock one", id="what DevTools gives"),
         pytest.param("码", id="not ASCII"),
         pytest.param("\uff41", id="full-width letter"),
         pytest.param("٣", id="digit of another script"),
@@ -77,6 +76,12 @@ def test_a_code_of_wechats_alphabet_is_taken_as_it_is(code: str) -> None:
 def test_any_other_code_is_refused(code: str) -> None:
     assert detail(lambda: fields.code({"code": code})) == (
         "code: must be the code from wx.login or getPhoneNumber, unmodified"
+    )
+
+
+def test_the_mock_code_of_devtools_is_named() -> None:
+    assert detail(lambda: fields.code({"code": "the code is a mock one"})) == (
+        "code: is WeChat DevTools' mock one: open the project there with the mini-program's appid"
     )
 
 

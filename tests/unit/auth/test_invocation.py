@@ -1,7 +1,8 @@
 """An invocation: its time, its metrics and its log, kept apart from every other's."""
 
 import threading
-from typing import Any
+from contextlib import redirect_stdout
+from typing import Any, cast
 
 import pytest
 
@@ -170,3 +171,27 @@ def test_any_other_fault_is_a_warning(log: Lines, metrics: Lines) -> None:
     assert (line["level"], line["code"]) == ("WARNING", "storage_unavailable")
     assert "call" not in line
     assert [values(each) for each in metrics()] == [{"StorageFaults": ([1.0], "Count")}]
+
+
+def test_metrics_that_cannot_be_written_do_not_replace_the_answer(
+    log: Lines, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Full:
+        """Standard output that takes nothing more."""
+
+        def write(self, _: str) -> int:
+            raise OSError("No space left on device")
+
+        def flush(self) -> None:
+            """Do nothing."""
+
+    def counted() -> str:
+        with redirect_stdout(cast("Any", Full())), invocation.serving(Context()):
+            invocation.count("Logins")
+            return "the answer"
+
+    assert counted() == "the answer"
+    (line,) = log()
+    assert (line["level"], line["message"]) == ("WARNING", "metrics lost")
+    assert line["exception_type"] == "OSError"
+    assert capsys.readouterr().out == ""

@@ -1,4 +1,4 @@
-"""What Secrets Manager holds is read once, and again when it turns out to be old or wrong."""
+"""What Secrets Manager holds is read once, and again when it is old or turns out to be wrong."""
 
 import json
 from collections.abc import Iterator
@@ -8,9 +8,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from wechat_auth.errors import MISCONFIGURED, AuthError
+from wechat_auth.errors import MISCONFIGURED, STORAGE_UNAVAILABLE, AuthError
 from wechat_auth.secret_store import SecretStore
-from wechat_auth.storage import Aws, StorageError
+from wechat_auth.storage import Aws, OutOfTimeError, StorageError
 from wechat_crypto import KeyRing, UnknownKeyError, UnsealError
 
 if TYPE_CHECKING:
@@ -80,17 +80,25 @@ def test_nothing_is_read_before_it_is_needed(vault: Vault) -> None:
     assert vault.reads == []
 
 
-def test_both_secrets_are_read_once_however_old_they_get(vault: Vault) -> None:
-    vault.put("KeyRing", OLD_RING)
+def test_app_secrets_are_read_once_however_old_they_get(vault: Vault) -> None:
     vault.put("AppSecrets", {APPID: "secret", OTHER: "other secret"})
 
     for _ in range(3):
-        assert vault.unseal(sealed(OLD_RING)) == b"openid"
         assert vault.store.app_secret(APPID) == "secret"
         assert vault.store.app_secret(OTHER) == "other secret"
         vault.now += 86_400
 
-    assert vault.reads == ["KeyRing", "AppSecrets"]
+    assert vault.reads == ["AppSecrets"]
+
+
+def test_the_ring_is_read_again_every_five_minutes(vault: Vault) -> None:
+    vault.put("KeyRing", OLD_RING)
+
+    for _ in range(3600):  # one a second, an hour
+        assert vault.unseal(sealed(OLD_RING)) == b"openid"
+        vault.now += 1
+
+    assert vault.reads == ["KeyRing"] * 12
 
 
 def test_the_ring_is_the_same_object_every_time(vault: Vault) -> None:
@@ -136,14 +144,44 @@ def test_a_flood_of_unknown_keys_reads_the_ring_once_a_minute(vault: Vault) -> N
     assert len(vault.reads) == 5
 
 
-def test_a_blob_that_was_changed_reads_nothing_again(vault: Vault) -> None:
+def test_another_key_under_the_same_name_makes_the_ring_be_read_again(vault: Vault) -> None:
+    other = {"current": "k1", "k1": K2}
     vault.put("KeyRing", OLD_RING)
     vault.store.key_ring()
-    vault.now += 3600
+    vault.put("KeyRing", other)
 
+    vault.now += 59.9
     with pytest.raises(UnsealError):
-        vault.unseal(sealed({"current": "k1", "k1": K2}))
-    assert vault.reads == ["KeyRing"]
+        vault.unseal(sealed(other))
+    vault.now += 0.1
+    assert vault.unseal(sealed(other)) == b"openid"
+    assert vault.reads == ["KeyRing", "KeyRing"]
+
+
+def test_an_environment_that_only_seals_stops_using_a_key_that_was_taken_out(vault: Vault) -> None:
+    vault.put("KeyRing", NEW_RING)
+    vault.store.key_ring()
+    vault.put("KeyRing", OLD_RING)
+
+    vault.now += 299.9
+    assert repr(vault.store.key_ring()) == "KeyRing(current='k2', keys=['k1', 'k2'])"
+    vault.now += 0.1
+    assert repr(vault.store.key_ring()) == "KeyRing(current='k1', keys=['k1'])"
+
+
+def test_a_ring_that_cannot_be_read_again_goes_on_and_is_tried_once_a_minute(vault: Vault) -> None:
+    vault.put("KeyRing", OLD_RING)
+    vault.store.key_ring()
+    vault.client.delete_secret(SecretId="KeyRing")
+
+    for _ in range(600):
+        vault.now += 1
+        assert vault.unseal(sealed(OLD_RING)) == b"openid"
+    assert len(vault.reads) == 1 + 6  # at 300, 360, … 600 seconds
+    vault.client.restore_secret(SecretId="KeyRing")
+    vault.put("KeyRing", NEW_RING)
+    vault.now += 60
+    assert repr(vault.store.key_ring()) == "KeyRing(current='k2', keys=['k1', 'k2'])"
 
 
 def test_a_ring_that_was_damaged_meanwhile_leaves_the_good_one_in_use(vault: Vault) -> None:
@@ -211,13 +249,32 @@ def test_secrets_that_were_never_stored_are_misconfigured_with_a_remedy(vault: V
         assert error.reason == "GetSecretValue: ResourceNotFoundException"
 
 
-def test_a_secret_that_was_never_stored_is_found_as_soon_as_it_is(vault: Vault) -> None:
-    with pytest.raises(StorageError):
-        vault.store.app_secret(APPID)
+def test_a_secret_that_was_never_stored_is_asked_for_every_five_seconds(vault: Vault) -> None:
+    for _ in range(100):  # ten a second
+        with pytest.raises(StorageError) as missing:
+            vault.store.app_secret(APPID)
+        assert missing.value.remedy == "a table or secret is missing or empty: see the deploy steps"
+        vault.now += 0.1
+    assert vault.reads == ["AppSecrets"] * 2
 
     vault.put("AppSecrets", {APPID: "secret"})
+    vault.now += 5
+    assert vault.store.app_secret(APPID) == "secret"
+
+
+def test_a_failure_that_may_pass_is_not_remembered(vault: Vault) -> None:
+    vault.put("AppSecrets", {APPID: "secret"})
+    vault.client.meta.events.register_first("before-send.secretsmanager", out_of_time)
+    with pytest.raises(StorageError) as refused:
+        vault.store.app_secret(APPID)
+    assert refused.value.problem is STORAGE_UNAVAILABLE
+    vault.client.meta.events.unregister("before-send.secretsmanager", out_of_time)
 
     assert vault.store.app_secret(APPID) == "secret"
+
+
+def out_of_time(**_: object) -> None:
+    raise OutOfTimeError
 
 
 @pytest.mark.parametrize(

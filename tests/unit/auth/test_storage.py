@@ -97,21 +97,39 @@ def test_updates_and_deletes_tell_whether_their_condition_held(table: Table) -> 
     assert table.get(KEY) is None
 
 
-def test_what_dynamodb_left_of_a_batch_is_deleted_too() -> None:
-    batches: list[list[Any]] = []
+class Throttled:
+    """A client that leaves the last of so many batches undone."""
 
-    class Client:
-        def batch_write_item(self, *, RequestItems: dict[str, list[Any]]) -> Any:  # noqa: N803
-            batches.append(RequestItems["Things"])
-            left = RequestItems["Things"][-1:] if len(batches) == 1 else []
-            return {"UnprocessedItems": {"Things": left} if left else {}}
+    def __init__(self, times: int) -> None:
+        self.batches: list[list[str]] = []
+        self._times = times
 
-    keys = [{"session": str(number)} for number in range(26)]
-    Table("Things", cast("Any", Client()), try_seconds=1).delete_all(keys)
+    def batch_write_item(self, *, RequestItems: dict[str, list[Any]]) -> Any:  # noqa: N803
+        requests = RequestItems["Things"]
+        self.batches.append([each["DeleteRequest"]["Key"]["session"]["S"] for each in requests])
+        left = requests[-1:] if len(self.batches) <= self._times else []
+        return {"UnprocessedItems": {"Things": left} if left else {}}
 
-    asked = [[each["DeleteRequest"]["Key"]["session"]["S"] for each in batch] for batch in batches]
-    assert [len(batch) for batch in asked] == [25, 2]
-    assert asked[1] == ["25", "24"]
+
+def test_what_dynamodb_left_of_a_batch_is_deleted_next_after_a_pause_that_grows() -> None:
+    client, pauses = Throttled(7), list[float]()
+    keys = [{"session": str(number)} for number in range(27)]
+    Table("Things", cast("Any", client), try_seconds=1).delete_all(keys, sleep=pauses.append)
+
+    assert [len(batch) for batch in client.batches] == [25, 3, 1, 1, 1, 1, 1, 1]
+    assert client.batches[1] == ["24", "25", "26"]
+    assert pauses == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+
+
+def test_a_batch_that_dynamodb_leaves_undone_to_the_end_is_storage_that_is_unavailable() -> None:
+    client, pauses = Throttled(1000), list[float]()
+    table = Table("Things", cast("Any", client), try_seconds=1)
+    with invocation.serving(Context(milliseconds=1000)), pytest.raises(StorageError) as refused:
+        table.delete_all([{"session": "1"}], sleep=pauses.append)
+
+    assert refused.value.problem is STORAGE_UNAVAILABLE
+    assert refused.value.reason == "BatchWriteItem: UnprocessedItems"
+    assert (client.batches, pauses) == ([["1"]], [])
 
 
 # ---------------------------------------------------------------------- errors

@@ -52,7 +52,7 @@ def item_of(token: str) -> Item | None:
     """Return the key of the item that a token stands for, or ``None`` if nothing is read."""
     table = EmptyTable()
     with pytest.raises(AuthError) as caught:
-        Sessions(table, cast(SecretStore, None), life=1).find(token)
+        Sessions(table, cast(SecretStore, None), appids=(), life=1).find(token)
     assert (caught.value.problem, caught.value.__cause__) == (SESSION_INVALID, None)
     return table.asked[0] if table.asked else None
 

@@ -10,9 +10,10 @@ writes. The rules:
   failed, or their time is up. Whoever has a living token in memory never waits.
 * A result is written only if the lease is still its writer's. A worker that was frozen past its
   lease and wakes up cannot overwrite a newer token; it uses that one.
-* Rejected by WeChat: it is renewed only if the stored token still is the rejected one, and forced
-  if WeChat hands out the same one again; 30 s apart and 20 times a day at most. When the source
-  replaces the token with each call, a renewal after a rejection counts as forced.
+* Rejected by WeChat: a token younger than 15 s is tried again after a second. Then it is renewed,
+  only if the stored token still is the rejected one, and forced if WeChat hands out the same one
+  again; 30 s apart and 20 times a day at most. When the source replaces the token with each call, a
+  renewal after a rejection counts as forced.
 
 Source for the rules of the tokens: getStableAccessToken and getAccessToken, WeChat mini-program
 server API.
@@ -36,7 +37,7 @@ from wechat_auth.tokens.table import (
     TokenRow,
     TokenTable,
 )
-from wechat_auth.wechat import AccessToken
+from wechat_auth.wechat import CALL, AccessToken
 
 T = TypeVar("T")
 
@@ -56,6 +57,9 @@ FIRST_PAUSE = 0.4
 """Seconds before the second look of a worker that waits, at most."""
 SPREAD = 1 / 3
 """Part of the requests' window over which the workers' looks are spread."""
+YOUNG = 15.0
+"""Seconds after its issue in which one refusal of a token is not believed."""
+_YOUNG_PAUSE = 1.0  # seconds before a young token is tried again
 # The system's, since environments that wake from one snapshot (SnapStart) would share a seed.
 _random = random.SystemRandom()
 
@@ -65,6 +69,7 @@ class _Remembered:
     """A token in this environment's memory, and until when it is used without another look."""
 
     token: str = field(repr=False)
+    asked_at: float
     expires_at: float
     look_at: float
 
@@ -122,11 +127,28 @@ class AccessTokens:
         """
         token = self.get(appid)
         try:
-            return call(token)
+            return self._calling(appid, token, call)
         except WeChatError as error:
             if error.errcode not in TOKEN_REFUSED:
                 raise
-        return call(self.get(appid, rejected=token))
+        return self._calling(appid, self.get(appid, rejected=token), call)
+
+    def _calling(self, appid: str, token: str, call: Callable[[str], T]) -> T:
+        """Make a call; if a young token is refused, once more after a second.
+
+        Not all of WeChat's servers know a token at once, and to replace it by force takes it from
+        everybody.
+        """
+        known = self._memory.get(appid)
+        young = known and known.token == token and self._clock() < known.asked_at + YOUNG
+        try:
+            return call(token)
+        except WeChatError as error:
+            time_left = invocation.remaining(MAX_WAIT) > _YOUNG_PAUSE + CALL.total
+            if error.errcode not in TOKEN_REFUSED or not (young and time_left):
+                raise
+        self._sleep(_YOUNG_PAUSE)
+        return call(token)
 
     def get(self, appid: str, *, rejected: str | None = None) -> str:
         """Return an access_token that WeChat should accept.
@@ -327,7 +349,7 @@ class AccessTokens:
             renew_at = row.renew_at(REQUEST_WINDOW)
             spread = (row.token_expires_at - renew_at) * SPREAD
             look_at = max(look_at, renew_at + self._jitter(0, spread))
-        self._memory[appid] = _Remembered(token, row.token_expires_at, look_at)
+        self._memory[appid] = _Remembered(token, row.asked_at, row.token_expires_at, look_at)
         return token
 
     def _failure(self, errcode: int) -> AuthError:

@@ -1,0 +1,193 @@
+"""`make app-secret`: one mini-program's AppSecret among the others, and never shown."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+import time_machine
+from moto import mock_aws
+
+from infra import app_secret, key_ring
+from infra.app_secret import store
+from infra.secret import SecretError, write
+from infra.secret import read as read_secret
+from infra.stack import deployed
+from tests.harness.transform import ROOT
+from wechat_auth.secret_store import SecretStore
+from wechat_auth.storage import Aws
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager.client import SecretsManagerClient
+
+REGION = "ap-southeast-1"
+ONE, OTHER = "wx0123456789abcdef", "wxfedcba9876543210"
+SECRET, ANOTHER = "0123456789abcdef" * 2, "fedcba9876543210" * 2
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Iterator["SecretsManagerClient"]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    with mock_aws():
+        client = boto3.client("secretsmanager", region_name=REGION)
+        client.create_secret(Name="AppSecrets")
+        yield client
+
+
+def returning(text: str) -> Callable[[str], str]:
+    return lambda _: text
+
+
+def stored(client: "SecretsManagerClient") -> Any:
+    return json.loads(client.get_secret_value(SecretId="AppSecrets")["SecretString"])
+
+
+def test_the_others_stay_and_what_is_missing_is_named(client: "SecretsManagerClient") -> None:
+    served, prompts = [ONE, OTHER], list[str]()
+
+    def ask(prompt: str) -> str:
+        prompts.append(prompt)
+        return SECRET
+
+    assert store(client, "AppSecrets", ONE, served=served, ask=ask) == (
+        f"Stored. There is an AppSecret now for {ONE}.\n"
+        f"Missing: make app-secret ENV=… APPID={OTHER}"
+    )
+    assert store(client, "AppSecrets", OTHER, served=served, ask=lambda _: ANOTHER) == (
+        f"Stored. There is an AppSecret now for {ONE}, {OTHER}."
+    )
+    assert stored(client) == {ONE: SECRET, OTHER: ANOTHER}
+    assert prompts == [f"AppSecret of {ONE} (it is not shown; paste it and press Enter): "]
+    functions = SecretStore(Aws(lambda **_: client), key_ring_id="-", app_secrets_id="AppSecrets")
+    assert (functions.app_secret(ONE), functions.app_secret(OTHER)) == (SECRET, ANOTHER)
+
+
+def test_a_new_one_takes_the_place_of_the_old(client: "SecretsManagerClient") -> None:
+    for secret in (SECRET, ANOTHER, ANOTHER):
+        store(client, "AppSecrets", ONE, served=[ONE], ask=returning(secret))
+        assert stored(client) == {ONE: secret}
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["", SECRET[1:], SECRET + "0", f" {SECRET}", f"{SECRET}\n", f"{SECRET[:-1]} ", "g" * 32],
+)
+def test_what_is_no_app_secret_is_refused_and_not_repeated(
+    client: "SecretsManagerClient", typed: str
+) -> None:
+    store(client, "AppSecrets", ONE, served=[ONE], ask=lambda _: SECRET)
+    with pytest.raises(SecretError) as refused:
+        store(client, "AppSecrets", ONE, served=[ONE], ask=lambda _: typed)
+    assert str(refused.value) == (
+        "an AppSecret is 32 hexadecimal digits, without blanks: copy it again from the console "
+        "(Development > Development settings). Nothing was stored."
+    )
+    assert stored(client) == {ONE: SECRET}
+
+
+@pytest.mark.parametrize("appid", ["", OTHER, ONE.upper()])
+def test_an_app_that_is_not_served_is_refused_before_anything_is_asked(
+    client: "SecretsManagerClient", appid: str
+) -> None:
+    with pytest.raises(SecretError, match=f"APPID is one of {ONE}"):
+        store(client, "AppSecrets", appid, served=[ONE], ask=pytest.fail)
+
+
+@pytest.mark.parametrize("content", ["oops", "[]", '"secret"'])
+def test_what_no_function_can_use_is_replaced(client: "SecretsManagerClient", content: str) -> None:
+    client.put_secret_value(SecretId="AppSecrets", SecretString=content)
+    store(client, "AppSecrets", ONE, served=[ONE], ask=lambda _: SECRET)
+    assert stored(client) == {ONE: SECRET}
+
+
+def test_of_two_at_the_same_time_the_second_is_refused(client: "SecretsManagerClient") -> None:
+    def overtaken(_: str) -> str:
+        store(client, "AppSecrets", OTHER, served=[OTHER], ask=lambda _: ANOTHER)
+        return SECRET
+
+    with pytest.raises(SecretError, match="changed meanwhile and nothing was written"):
+        store(client, "AppSecrets", ONE, served=[ONE], ask=overtaken)
+    assert stored(client) == {OTHER: ANOTHER}
+
+
+def test_a_secret_that_is_not_there_cannot_be_written(client: "SecretsManagerClient") -> None:
+    assert read_secret(client, "Nothing") == []
+    with pytest.raises(SecretError, match="the secret Nothing cannot be written"):
+        write(client, "Nothing", "{}", after=[])
+
+
+# ------------------------------------------------------------------------- the commands
+
+
+@pytest.fixture
+def stack(client: "SecretsManagerClient", monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stack of the environment dev."""
+    monkeypatch.chdir(ROOT)
+    text = json.dumps({"current": "k1", "k1": "k1" * 32})
+    client.create_secret(Name="KeyRing", SecretString=text)
+    names = ("AppSecrets", "KeyRing")
+    cloudformation: Any = boto3.client("cloudformation", region_name=REGION)
+    template = {
+        "Parameters": {"SessionDays": {"Type": "Number"}, "WeChatAppIds": {"Type": "String"}},
+        "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+        "Outputs": {
+            f"{name}Arn": {"Value": client.describe_secret(SecretId=name)["ARN"]} for name in names
+        },
+    }
+    cloudformation.create_stack(
+        StackName="wechat-auth-dev",
+        TemplateBody=json.dumps(template),
+        Parameters=[
+            {"ParameterKey": "SessionDays", "ParameterValue": "7"},
+            {"ParameterKey": "WeChatAppIds", "ParameterValue": f"{ONE},{OTHER}"},
+        ],
+    )
+
+
+@pytest.mark.usefixtures("stack")
+def test_the_stack_is_found_by_its_environment(client: "SecretsManagerClient") -> None:
+    stack = deployed("dev")
+    assert stack.name == "wechat-auth-dev"
+    assert stack.parameters == {"SessionDays": "7", "WeChatAppIds": f"{ONE},{OTHER}"}
+    assert stack.outputs["KeyRingArn"] == client.describe_secret(SecretId="KeyRing")["ARN"]
+
+
+@pytest.mark.usefixtures("stack")
+def test_the_commands_work_on_what_the_stack_names(
+    client: "SecretsManagerClient",
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    clock: time_machine.Traveller,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["", "dev", OTHER])
+    app_secret.main(lambda _: SECRET)
+    assert stored(client) == {OTHER: SECRET}
+    monkeypatch.setattr(sys, "argv", ["", "dev"])
+    key_ring.main()
+    with pytest.raises(SystemExit, match="Nothing was changed: run this again at"):
+        key_ring.main()
+    monkeypatch.setattr(sys, "argv", ["", "dev", "--leaked"])
+    clock.shift(1)
+    key_ring.main()
+    said = capsys.readouterr().out
+    assert f"There is an AppSecret now for {OTHER}." in said
+    assert "k1 still is the current one." in said
+    assert "Replaced all keys by k2027" in said
+    assert SECRET not in said
+
+
+@pytest.mark.usefixtures("stack")
+@pytest.mark.parametrize("main", [app_secret.main, key_ring.main])
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [("production", "ENV is one of dev, staging, prod"), ("prod", "wechat-auth-prod in ap-south")],
+)
+def test_an_environment_that_is_not_there_is_said_so(
+    monkeypatch: pytest.MonkeyPatch, main: Any, environment: str, reason: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["", environment, ONE])
+    with pytest.raises(SystemExit, match=reason):
+        main()
