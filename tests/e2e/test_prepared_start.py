@@ -5,6 +5,7 @@ from threading import enumerate as threads
 from typing import Any
 
 import pytest
+import time_machine
 
 from local import embedded_aws
 from local.simulated_wechat import SimulatedWeChat, serve
@@ -91,12 +92,13 @@ def test_a_snapshot_holds_no_secret_and_no_connection(
 
 
 def test_what_fails_at_init_is_told_by_the_first_request(
-    deployment: Deployment, api: Api, started: Prepare
+    deployment: Deployment, api: Api, started: Prepare, clock: time_machine.Traveller
 ) -> None:
     deployment.fail("GetSecretValue", "AccessDeniedException")
     started(calls_wechat=True, needs_app_secrets=True)
     assert api.login(deployment.wechat.phone().login()).problem[1] == "misconfigured"
     deployment.heal()
+    clock.shift(5)  # for which the failure is remembered
     assert api.logged_in(deployment.wechat.phone())
 
 

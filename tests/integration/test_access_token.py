@@ -506,7 +506,7 @@ class TestRejected:
 
         def fail_the_second(call: Call) -> None:
             answered.append(call.errcode)
-            scene.wechat.faults.add(Fault("getStableAccessToken", "drop_after"))
+            scene.wechat.faults.add(Fault("getStableAccessToken", "status", work_done=True))
 
         scene.wechat.on_call = fail_the_second
         with pytest.raises(AuthError) as caught:

@@ -202,7 +202,7 @@ class TestCheckEncryptedData:
         self, api: Api, phone: Phone, wechat: SimulatedWeChat, deployment: Deployment
     ) -> None:
         token, tap = api.logged_in(phone), phone.tap_phone_number()
-        wechat.faults.add(Fault("checkEncryptedData", "drop_after"))
+        wechat.faults.add(Fault("checkEncryptedData", "status", work_done=True))
         answer = api.decrypt(token=token, **legacy(tap))
         assert answer.problem == (503, "wechat_unavailable", "retry")
         assert counter(deployment)["failures"] == {"N": "1"}

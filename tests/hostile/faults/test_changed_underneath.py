@@ -128,7 +128,7 @@ CASES = [
     Case("POST /decrypt", ("Query", "Sessions", 1), Others.log_out, LOGGED_OUT, LOGGED_OUT),
     Case("POST /decrypt, one shot", ("Query", "Sessions", 1), Others.log_out, "200",
          "422 login_code_rejected login_again", 1),
-    Case("POST /decrypt, not decryptable", ("UpdateItem", "Sessions", 2), Others.fail_to_decrypt,
+    Case("POST /decrypt, not decryptable", ("UpdateItem", "Sessions", 1), Others.fail_to_decrypt,
          UNDECRYPTABLE, UNDECRYPTABLE, 1),
     Case("GET /session", _READ, Others.log_out, LOGGED_OUT, LOGGED_OUT),
     Case("GET /session?verify", _LEASE, Others.log_out, "200", LOGGED_OUT, 1),

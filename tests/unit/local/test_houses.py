@@ -73,7 +73,7 @@ def test_a_circle_would_be_found() -> None:
     [
         ("functions", {"layers"}),
         ("layers", set()),
-        ("infra", set()),
+        ("infra", {"layers"}),
         ("local", {"infra", "layers"}),
         ("local/simulated_wechat", set()),
     ],
