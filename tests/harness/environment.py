@@ -237,7 +237,9 @@ class Environment(Process):
 
 
 class WatchedConnections(Connections):
-    """Connections to WeChat, each call of which goes through `around`.
+    """Connections to WeChat, each call of which goes through `around`, on a fresh one.
+
+    On a kept one a call could be repeated whose connection ended in the moment of reuse.
 
     Args:
         around: Takes WeChat's name of the call, its body and what makes it.
@@ -248,7 +250,7 @@ class WatchedConnections(Connections):
         self._around = around
 
     def request(self, method: str, url: str, **more: Any) -> Answer:
-        send = partial(super().request, method, url, **more)
+        send = partial(Connections().request, method, url, **more)
         answer: Answer = self._around(BY_PATH[urlsplit(url).path].name, more.get("body"), send)
         return answer
 

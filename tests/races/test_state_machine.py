@@ -8,6 +8,7 @@ every step the invariants hold, and in the end everybody recovers.
 import json
 import random
 import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -143,8 +144,8 @@ class Environment:
     def _check_request(self) -> None:
         error = self.ended_in
         refused = isinstance(error, WeChatError) and error.errcode in TOKEN_REFUSED
-        assert len(self.used) <= 2, "a request is replayed once"
-        assert len(set(self.used)) == len(self.used), "and with another token"
+        assert len(set(self.used)) <= 2, "a request is replayed once, with another token"
+        assert max(Counter(self.used).values(), default=0) <= 2, "and a young one is tried twice"
         if self.machine.now - self.began < LEASE_SECONDS:
             calls = self.worker.wechat.token_calls - self.calls_before
             assert calls <= 2, "a request makes two token calls at most"

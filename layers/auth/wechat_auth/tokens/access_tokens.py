@@ -147,7 +147,10 @@ class AccessTokens:
             time_left = invocation.remaining(MAX_WAIT) > _YOUNG_PAUSE + CALL.total
             if error.errcode not in TOKEN_REFUSED or not (young and time_left):
                 raise
-        self._sleep(_YOUNG_PAUSE)
+            self._sleep(_YOUNG_PAUSE)
+            known = self._known(appid, None)
+            if known is None or known.token != token:
+                raise  # it has expired meanwhile
         return call(token)
 
     def get(self, appid: str, *, rejected: str | None = None) -> str:
