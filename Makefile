@@ -34,7 +34,7 @@ NEW_NODE  = 'const [a, b] = process.versions.node.split("."); process.exit(a > 1
 export PYTHONPATH = layers/crypto:layers/auth
 export SAM_CLI_TELEMETRY = 0
 
-.PHONY: help run demo test test-all test-races test-hostile test-console test-miniprogram test-build crowd load \
+.PHONY: help run demo test test-all test-races test-hostile test-console test-miniprogram test-kit-builds test-build crowd load \
 	build demo-emulator sam-local invoke deploy bench profile record fault-table \
 	check lint types template secrets baseline format docs lock clean python3.13
 
@@ -70,6 +70,8 @@ test-miniprogram: $(VENV)/installed ## Test the client kit and the demo mini-pro
 		$(MAKE) --no-print-directory $(NODE_MODULES) && PYTHON=$(BIN)/python npm --prefix miniprogram --silent test; \
 	else printf '\n!! NOT TESTED: miniprogram/ needs Node.js 18.18 or newer with npm (nodejs.org), then: make test-miniprogram\n\n' >&2; \
 		test "$$CI" != true; fi
+test-kit-builds: $(NODE_MODULES) $(VENV)/installed ## Build the client kit in uni-app, Taro and others, by their own tools (needs npm)
+	PYTHON=$(BIN)/python npm --prefix miniprogram --silent run test-builds
 test-build: build $(VENV)/installed .venv-emulator/installed ## Test what was built
 	PATH="$(PYTHON313):$$PATH" $(BIN)/python -m pytest tests/artefacts $(ARGS)
 
@@ -95,8 +97,7 @@ $(BUILT): $(SOURCES) .venv-sam/installed | python3.13
 demo-emulator: build $(VENV)/installed .venv-emulator/installed ## Play the demo on built functions under Lambda's emulator (Linux)
 	@$(BIN)/python -m local.emulator
 sam-local: build $(VENV)/installed ## Play the demo and send every event through sam local, in Docker containers
-	@PORT=$(PORT) .venv-sam/bin/python -m local.sam_template
-	@PORT=$(PORT) $(BIN)/python -m local.sam_local
+	@export PORT=$(PORT); .venv-sam/bin/python -m local.sam_template && $(BIN)/python -m local.sam_local
 invoke: build $(VENV)/installed ## Send one event (EVENT=login) through sam local, while `make run LISTEN=docker` runs
 	@PORT=$(PORT) .venv-sam/bin/python -m local.sam_template
 	@PORT=$(PORT) $(BIN)/python -m local.sam_local $(EVENT)
@@ -132,8 +133,7 @@ secrets: $(VENV)/installed ## Look for secrets in what is to be committed
 baseline: $(VENV)/installed ## Accept what `make secrets` names as examples: look at the difference
 	$(TRACKED) | xargs -0 $(BIN)/detect-secrets scan --slim > .secrets.baseline
 format: $(VENV)/installed ## Format the Python code
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 docs: $(VENV)/installed ## Write the generated tables into the documents
 	$(BIN)/python -m docs.generate.tables
 lock: $(VENV)/installed ## Pin the newest versions that pyproject.toml allows
@@ -143,7 +143,7 @@ lock: $(VENV)/installed ## Pin the newest versions that pyproject.toml allows
 	for folder in layers/crypto layers/auth bench/peers/floor bench/peers/fastapi_wechatpy bench/peers/powertools_resolver; do \
 		$(LOCK_313) --constraint requirements/dev.txt --group $$(basename $$folder) -o $$folder/requirements.txt || exit 1; done
 clean: ## Remove what was installed and built
-	rm -rf .venv* miniprogram/node_modules .aws-sam .bench .coverage .hypothesis .*_cache .dynamodb-local*
+	rm -rf .venv* miniprogram/node_modules miniprogram/builds/*/node_modules .aws-sam .bench .coverage .hypothesis .*_cache .dynamodb-local*
 
 define install
 @test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=/path/to/python3" >&2; exit 1; }
