@@ -67,6 +67,8 @@ test-miniprogram: $(VENV)/installed ## Test the client kit and the demo mini-pro
 		$(MAKE) --no-print-directory $(NODE_MODULES) && PYTHON=$(BIN)/python npm --prefix miniprogram --silent test; \
 	else printf '\n!! NOT TESTED: miniprogram/ needs Node.js 18.18 or newer with npm (nodejs.org), then: make test-miniprogram\n\n' >&2; \
 		test "$$CI" != true; fi
+test-kit-builds: $(NODE_MODULES) $(VENV)/installed ## Build the client kit in uni-app, Taro and others, by their own tools (needs npm)
+	PYTHON=$(BIN)/python npm --prefix miniprogram --silent run test-builds
 test-build: build $(VENV)/installed .venv-emulator/installed ## Test what was built
 	PATH="$(PYTHON313):$$PATH" $(BIN)/python -m pytest tests/artefacts $(ARGS)
 test-deployed: build $(VENV)/installed .venv-local-aws/installed ## Deploy to an AWS on this machine, and test what is there
@@ -93,8 +95,7 @@ $(BUILT): $(SOURCES) .venv-sam/installed | python3.13
 demo-emulator: build $(VENV)/installed .venv-emulator/installed ## Play the demo on built functions under Lambda's emulator (Linux)
 	@$(BIN)/python -m local.emulator
 sam-local: build $(VENV)/installed ## Play the demo and send every event through sam local, in Docker containers
-	@PORT=$(PORT) .venv-sam/bin/python -m local.sam_template
-	@PORT=$(PORT) $(BIN)/python -m local.sam_local
+	@export PORT=$(PORT); .venv-sam/bin/python -m local.sam_template && $(BIN)/python -m local.sam_local
 invoke: build $(VENV)/installed ## Send one event (EVENT=login) through sam local, while `make run LISTEN=docker` runs
 	@PORT=$(PORT) .venv-sam/bin/python -m local.sam_template
 	@PORT=$(PORT) $(BIN)/python -m local.sam_local $(EVENT)
@@ -121,8 +122,7 @@ fault-table: $(VENV)/installed ## Write what each fault comes to into docs/fault
 
 check: lint types secrets template ## Lint, types, secrets and template
 lint: $(VENV)/installed ## Check style, docstrings and security of the Python code
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/bandit --quiet --recursive --severity-level medium --configfile pyproject.toml layers functions infra local
 types: $(VENV)/installed ## Check types, strictly
 	$(BIN)/mypy
@@ -145,7 +145,7 @@ lock: $(VENV)/installed ## Pin the newest versions that pyproject.toml allows
 	for folder in layers/crypto layers/auth bench/peers/floor bench/peers/fastapi_wechatpy bench/peers/powertools_resolver; do \
 		$(LOCK_313) --constraint requirements/dev.txt --group $$(basename $$folder) -o $$folder/requirements.txt || exit 1; done
 clean: ## Remove what was installed and built
-	rm -rf .venv* miniprogram/node_modules .aws-sam .bench .coverage .hypothesis .*_cache .dynamodb-local*
+	rm -rf .venv* miniprogram/node_modules miniprogram/builds/*/node_modules .aws-sam .bench .coverage .hypothesis .*_cache .dynamodb-local*
 
 define install
 @test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=/path/to/python3" >&2; exit 1; }

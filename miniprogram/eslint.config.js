@@ -13,7 +13,7 @@ const phone = { wx: 'readonly', setTimeout: 'readonly', clearTimeout: 'readonly'
 const commonJs = { require: 'readonly', module: 'writable' }
 
 module.exports = [
-  { ignores: ['demo/kit/'] },
+  { ignores: ['demo/kit/', 'builds/*/'] },
   js.configs.recommended,
   { rules: style },
   {
@@ -22,6 +22,10 @@ module.exports = [
     languageOptions: {
       ecmaVersion: 2015, sourceType: 'script', globals: { ...phone, ...commonJs },
     },
+  },
+  {
+    files: ['kit/**/*.mjs'],
+    languageOptions: { ecmaVersion: 2015, sourceType: 'module', globals: phone },
   },
   {
     files: ['demo/**/*.js'],
@@ -34,12 +38,13 @@ module.exports = [
     },
   },
   {
-    files: ['tests/**/*.js', '*.config.js'],
+    files: ['tests/**/*.js', 'builds/*.js', '*.config.js'],
     languageOptions: {
       ecmaVersion: 2022,
       sourceType: 'commonjs',
       globals: {
         ...phone, console: 'readonly', process: 'readonly', Buffer: 'readonly', URL: 'readonly',
+        setImmediate: 'readonly',
         fetch: 'readonly', queueMicrotask: 'readonly', document: 'readonly', __dirname: 'readonly',
       },
     },

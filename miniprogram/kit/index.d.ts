@@ -10,7 +10,7 @@ export type Action =
   | 'wait'
   /** A bug in the mini-program: see `message`. */
   | 'fix_request'
-  /** Nothing that the user can do. */
+  /** Another try cannot help: see `title` for the user, `message` for the operator. */
   | 'contact_support'
 
 /** Errors that arise on the phone. */
@@ -18,6 +18,8 @@ export type LocalCode =
   | 'offline'
   | 'timeout'
   | 'domain_not_registered'
+  | 'tls_failed'
+  | 'request_refused'
   | 'address_not_trusted'
   | 'login_failed'
   | 'not_logged_in'
@@ -26,7 +28,10 @@ export type LocalCode =
   | 'privacy_not_declared'
   | 'no_permission'
   | 'phone_quota_used_up'
+  | 'number_not_verified'
+  | 'not_a_tap'
   | 'tap_failed'
+  | 'gateway_refused'
   | 'service_unavailable'
   | 'unexpected_answer'
 
@@ -65,6 +70,8 @@ export interface AuthError extends Error {
   rid?: string
   /** Seconds to wait. */
   retryAfter?: number
+  /** What the server answered, such as the error of your own API; null or a text too. */
+  data?: unknown
   /** What wx gave. */
   errno?: number
   errMsg?: string
@@ -75,13 +82,17 @@ export interface AuthOptions {
   baseUrl: string
   /** Only where one deployment serves several mini-programs. */
   appid?: string
-  /** Addresses of your own APIs that `request` may send the session to, too. */
+  /**
+   * Addresses of your own APIs that may get the session too. Only there, and not on the backend's
+   * own routes, is API Gateway's 403 Forbidden taken for a refused session: if your routes stand
+   * beside the backend's and behind its authorizer, name baseUrl here as well.
+   */
   apis?: string[]
   /** Milliseconds that one call may take; 10000. */
   timeout?: number
   /** Language of `title`; zh-CN. */
   language?: 'zh-CN' | 'en'
-  /** A stand-in for wx, for tests and simulations. */
+  /** What stands for wx: uni, Taro, a simulation. It may take callbacks or return promises. */
   wx?: object
 }
 
@@ -106,16 +117,29 @@ export interface PhoneNumber {
   countryCode: string
 }
 
-/** The event of bindgetphonenumber. */
-export interface PhoneNumberEvent {
-  detail: {
-    /** From base library 2.21.2. */
-    code?: string
-    encryptedData?: string
-    iv?: string
-    errMsg?: string
-    errno?: number
-  }
+/** What the phone-number button gave. */
+export interface PhoneNumberDetail {
+  /** From base library 2.21.2. */
+  code?: string
+  encryptedData?: string
+  iv?: string
+  cloudID?: string
+  errMsg?: string
+  errno?: number
+}
+
+/**
+ * The event of bindgetphonenumber or bindgetrealtimephonenumber as the handler got it: native and
+ * of Taro or Vue, of mpvue, or the detail itself, which some component libraries emit.
+ */
+export type PhoneNumberEvent =
+  | { detail: PhoneNumberDetail }
+  | { mp: { detail: PhoneNumberDetail } }
+  | PhoneNumberDetail
+
+export interface PhoneNumberOptions {
+  /** An address of your own, in `apis`. */
+  url: string
 }
 
 /** Options of wx.request without its callbacks; `url` may be a path of the backend. */
@@ -145,6 +169,12 @@ export interface Auth {
    * `retry`: it gives the same number without another consent, for five minutes.
    */
   getPhoneNumber(event: PhoneNumberEvent): Promise<PhoneNumber>
+  /**
+   * Send the tap to your own server instead, as POST with the session as Bearer and
+   * `{ code }`, of old clients `{ encryptedData, iv }` or `{ cloudID }`; it asks the backend. Gives
+   * what it answers, JSON or nothing. After a lost answer the same tap is sent once more.
+   */
+  getPhoneNumber<Data = unknown>(event: PhoneNumberEvent, options: PhoneNumberOptions): Promise<Data>
   /** wx.request with the session; rejects unless the status is 2xx. */
   request<Data = unknown>(options: RequestOptions): Promise<Response<Data>>
   /** What the server knows of the session, or null if there is none. Never logs in. */

@@ -7,7 +7,8 @@ const path = require('node:path')
 const { after, afterEach, before, beforeEach, describe, it } = require('node:test')
 
 const { createAuth } = require('../kit')
-const { COPY, FILES, KIT } = require('./copy-kit')
+const { KIT, ROOT, made } = require('./copy-kit')
+const { failure } = require('./failure')
 const { startNetwork } = require('./network')
 const { startPhone } = require('./phone')
 const { eventually } = require('./simulation')
@@ -32,14 +33,6 @@ afterEach(() => network.stop())
 
 /** The kit as app.js makes it at a start of the mini-program on this phone. */
 const start = options => createAuth({ baseUrl: network.url, wx: phone.wx, ...options })
-
-/** The error that a promise rejects with. */
-async function failure(promise) {
-  const error = await promise.then(value => assert.fail(`resolved with ${JSON.stringify(value)}`),
-    reason => reason)
-  assert.equal(error.name, 'AuthError', error.stack)
-  return error
-}
 
 const brief = ({ code, action, title }) => [code, action, title]
 
@@ -182,7 +175,7 @@ describe('request', () => {
   it('takes the 403 of an API behind the authorizer for a refused session', async () => {
     network.answer('/orders', 403, { message: 'Forbidden' })
     network.answer('/orders', 200, { orders: [] })
-    const { data } = await start().request({ url: '/orders' })
+    const { data } = await start({ apis: [network.url] }).request({ url: '/orders' })
 
     assert.deepEqual(data, { orders: [] })
     assert.equal(phone.logins(), 2)
@@ -419,34 +412,6 @@ describe('getPhoneNumber of an old client', () => {
   })
 })
 
-describe('a tap that gives nothing', () => {
-  const cases = [
-    [{ errMsg: 'getPhoneNumber:fail user deny' }, 'user_denied', 'authorize_again'],
-    [{ errMsg: 'getPhoneNumber:fail:user cancel' }, 'user_denied', 'authorize_again'],
-    [{ errMsg: 'getPhoneNumber:fail auth deny' }, 'user_denied', 'authorize_again'],
-    [{ errMsg: 'getPhoneNumber:fail no permission' }, 'no_permission', 'contact_support'],
-    [{ errMsg: 'getPhoneNumber:fail', errno: 1400001 }, 'phone_quota_used_up', 'contact_support'],
-    [{ errMsg: 'privacy permission is not authorized', errno: 104 }, 'privacy_not_agreed',
-      'authorize_again'],
-    [{ errMsg: 'getPhoneNumber:fail api scope is not declared in the privacy agreement' },
-      'privacy_not_declared', 'contact_support'],
-    [{ errMsg: 'getPhoneNumber:fail system error' }, 'tap_failed', 'authorize_again'],
-    [{}, 'tap_failed', 'authorize_again'],
-  ]
-  for (const [detail, code, action] of cases) {
-    it(`is ${code}: ${JSON.stringify(detail)}`, async () => {
-      const error = await failure(start().getPhoneNumber({ detail }))
-      assert.deepEqual([error.code, error.action], [code, action])
-      assert.equal(error.errMsg, detail.errMsg)
-      assert.deepEqual(phone.calls, [], 'nothing is sent')
-    })
-  }
-
-  it('is an error too where the event is missing', async () => {
-    assert.equal((await failure(start().getPhoneNumber())).code, 'tap_failed')
-  })
-})
-
 describe('checkSession', () => {
   it('tells until when the session lives, with verify also if its session_key does', async () => {
     const auth = start()
@@ -594,6 +559,10 @@ describe('the kit', () => {
     assert.throws(() => createAuth({}), /baseUrl, such as https:\/\/api.example.com/)
   })
 
+  it('says what it needs outside WeChat', () => {
+    assert.throws(() => createAuth({ baseUrl: 'https://api.example.com' }), /hand in what stands for it/)
+  })
+
   it('uses the wx of the mini-program by itself', async () => {
     globalThis.wx = phone.wx
     await createAuth({ baseUrl: `${network.url}/` }).login()
@@ -619,11 +588,9 @@ describe('the kit', () => {
       ownCodes.filter(code => !serverCodes.includes(code)).sort())
   })
 
-  it('is what the demo holds a copy of', () => {
-    assert.deepEqual(fs.readdirSync(COPY).sort(), FILES)
-    for (const name of FILES) {
-      const read = folder => fs.readFileSync(path.join(folder, name), 'utf8')
-      assert.equal(read(COPY), read(KIT), 'run: npm run copy-kit')
-    }
-  })
+  for (const [name, text] of Object.entries(made())) {
+    it(`is what ${name} is made of`, () => {
+      assert.equal(fs.readFileSync(path.join(ROOT, name), 'utf8'), text, 'run: npm run copy-kit')
+    })
+  }
 })

@@ -114,7 +114,7 @@ def test_a_lost_reply_is_one_exchange(warm: Window) -> None:
 def test_with_a_kit_that_does_not_ask_again_the_scene_shows_that_nothing_more_came(
     browser: Browser, deployment: Deployment
 ) -> None:
-    broken_kit = ("{ logins: 1, repeats: 1 }).then(({ data })", "{ logins: 1 }).then(({ data })")
+    broken_kit = ("{ logins: 1, repeats: 1 }", "{ logins: 1 }")
     with Window.open(browser, deployment.stack.url, broken_kit=broken_kit) as window:
         window.scene("new")
         window.scene("lost")
@@ -125,7 +125,7 @@ def test_with_a_kit_that_does_not_ask_again_the_scene_shows_that_nothing_more_ca
 def test_with_a_kit_that_sends_twice_it_still_is_one_exchange(
     browser: Browser, deployment: Deployment
 ) -> None:
-    broken_kit = ("if (!exchanging[code]) {", "{")
+    broken_kit = ("if (!exchanging[key]) {", "{")
     with Window.open(browser, deployment.stack.url, broken_kit=broken_kit) as window:
         window.scene("new")
         window.scene("twice")

@@ -1,6 +1,7 @@
 // What a project in TypeScript writes: compiled, never run.
 
 import { createAuth } from '../../kit'
+import type { createAuth as createAuthOfTheModule } from '../../kit/index.mjs'
 import type { Auth, AuthError, PhoneNumberEvent, SessionState } from '../../kit'
 
 const auth: Auth = createAuth({
@@ -10,6 +11,9 @@ const auth: Auth = createAuth({
   timeout: 5000,
   language: 'en',
 })
+
+const sameAsModule: typeof createAuthOfTheModule = createAuth
+sameAsModule({ baseUrl: 'https://api.example.com', wx: {} })
 
 // @ts-expect-error baseUrl is needed
 createAuth({})
@@ -31,6 +35,21 @@ export async function onPhoneNumber(event: PhoneNumberEvent): Promise<string> {
       default:
         return error.code === 'user_denied' ? '' : error.title
     }
+  }
+}
+
+export async function bind(detail: { code?: string; errMsg?: string }): Promise<boolean | string> {
+  // As mpvue, uView, and a server of your own have it.
+  const event: PhoneNumberEvent = { mp: { detail } }
+  await auth.getPhoneNumber(detail)
+  // @ts-expect-error no event of a tap
+  await auth.getPhoneNumber(7)
+  const url = 'https://orders.example.com/bind'
+  try {
+    return (await auth.getPhoneNumber<{ bound: boolean }>(event, { url })).bound
+  } catch (reason) {
+    const { data, code } = reason as AuthError
+    return code === 'number_not_verified' ? code : (data as { message: string }).message
   }
 }
 

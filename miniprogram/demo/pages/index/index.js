@@ -25,7 +25,7 @@ Component({
       app.messagesChanged = null
     },
 
-    /** bindgetphonenumber of the button that every mini-program should have. */
+    /** bindgetphonenumber, or bindgetrealtimephonenumber: the button that most should have. */
     onPhoneNumber(event) {
       return this.askNumber(event)
     },

@@ -1,0 +1,11 @@
+module.exports = {
+  projectName: 'taro',
+  designWidth: 750,
+  deviceRatio: { 750: 1 },
+  sourceRoot: 'src',
+  outputRoot: 'dist',
+  framework: 'react',
+  compiler: { type: 'webpack5', prebundle: { enable: false } },
+  cache: { enable: false },
+  mini: {},
+}
