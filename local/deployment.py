@@ -20,7 +20,7 @@ import sys
 import tempfile
 import threading
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from typing import Any, Final
 
 import trustme
 
+from infra import app_secret
 from infra.cloudformation import read_document
 from infra.release import BUILT, PARAMETERS, RELEASE, SAMCONFIG, overrides, release, values
 from local import APPID
@@ -149,11 +150,11 @@ class Deployment:
         return f"{self.aws_url}/_aws/execute-api/{self.resources['Api'].id}/$default"
 
     def store_app_secrets(self) -> None:
-        """Put the AppSecrets into the stack's secret, as docs/deploy.md does it with AWS CLI."""
-        self.client("secretsmanager").put_secret_value(
-            SecretId=self.outputs["AppSecretsArn"],
-            SecretString=json.dumps({app.appid: app.secret for app in self.wechat.apps}),
-        )
+        """Store each AppSecret as `make app-secret` does; what it asks for is answered here."""
+        client, arn = self.client("secretsmanager"), self.outputs["AppSecretsArn"]
+        served = [app.appid for app in self.wechat.apps]
+        for app in self.wechat.apps:
+            app_secret.store(client, arn, app.appid, served=served, ask=_answer(app.secret))
 
 
 @contextmanager
@@ -217,6 +218,10 @@ def main() -> int:
             return 1
     print("\nstopped; nothing is left of it")
     return 0
+
+
+def _answer(text: str) -> Callable[[str], str]:
+    return lambda _: text
 
 
 def _welcome(deployment: Deployment) -> str:

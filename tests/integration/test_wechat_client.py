@@ -391,7 +391,7 @@ class TestBreakdowns:
             client.stable_access_token(APPID, SECRET)
             now += idle
             client.stable_access_token(APPID, SECRET)
-        assert made.qsize() == (1 if kept else 2)
+            assert made.qsize() == (1 if kept else 2)
 
 
 class TestErrcodes:
