@@ -431,7 +431,7 @@ def without_expiry(row: Item | None) -> Item | None:
     [
         (Protocol(write=without_version), "a needless renewal"),
         (Protocol(write=without_owner), "an older token overwrote a newer"),
-        (Protocol(write=without_lease), "two renew at the same time"),
+        (Protocol(write=without_lease), "two renew at the same time|forced too soon"),
         (Protocol(read=without_expiry), "a dead token was"),
     ],
 )
