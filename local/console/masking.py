@@ -38,7 +38,7 @@ _WORDS: Final = _words(
     ConsumedCapacity encrypted_msg_hash ExpressionAttributeNames ExpressionAttributeValues
     getStableAccessToken in_progress_until InternalServerError
     InternalServiceError KeyConditionExpression login_code_rejected phone_code_rejected
-    ProjectionExpression ProvisionedThroughputExceededException request_too_large
+    login_unfinished ProjectionExpression ProvisionedThroughputExceededException request_too_large
     RequestLimitExceeded resetUserSessionKey ResourceNotFoundException ReturnConsumedCapacity
     ReturnValuesOnConditionCheckFailure ScanIndexForward storage_unavailable ThrottlingException
     token_expires_at too_many_failures too_many_requests UnrecognizedClientException

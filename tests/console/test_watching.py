@@ -76,22 +76,22 @@ def test_what_aws_refuses_is_told_each_time(
 ) -> None:
     deployment.fail("PutItem")
     answer = api.request("POST", "/login", {"code": deployment.wechat.phone().login()})
-    assert answer.problem == (503, "storage_unavailable", "retry")
+    assert answer.problem == (503, "login_unfinished", "login_again")
     puts = [message for message in told if message.name == "PutItem"]
     assert [(put.status, put.outcome) for put in puts] == [(500, "InternalServerError")] * 2
-    assert (told[-1].status, told[-1].outcome) == (503, "storage_unavailable")
+    assert (told[-1].status, told[-1].outcome) == (503, "login_unfinished")
 
 
 def test_a_call_to_wechat_that_breaks_off_is_told(
     api: Api, deployment: Deployment, told: list[Message]
 ) -> None:
-    deployment.wechat.faults.add(Fault("code2Session", "drop_after"))
+    deployment.wechat.faults.add(Fault("code2Session", "drop_after", times=2))
     api.request("POST", "/login", {"code": deployment.wechat.phone().login()})
     [call] = [message for message in told if message.lane == "wechat"]
     assert (call.name, call.status, call.got, call.outcome) == (
         "code2Session", None, None, "no answer",
     )  # fmt: skip
-    assert told[-1].outcome == "wechat_unavailable"
+    assert told[-1].outcome == "login_unfinished"
 
 
 def test_what_serves_no_request_is_not_told(deployment: Deployment, told: list[Message]) -> None:

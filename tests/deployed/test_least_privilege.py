@@ -51,6 +51,14 @@ def undecryptable(walk: DeployedWalk) -> None:
     expect_problem(answer, 422, "undecryptable", "login_again")
 
 
+def failed_one_shot(walk: DeployedWalk) -> None:
+    """A login whose data does not decrypt leaves no session."""
+    before = sessions(walk.deployment)
+    answer = walk.api("POST", "/decrypt", {**RUBBISH, "code": walk.login_code()})
+    expect_problem(answer, 422, "undecryptable", "login_again")
+    assert sessions(walk.deployment) == before
+
+
 def decrypt_after_logout(walk: DeployedWalk) -> None:
     """POST /decrypt with a session that has ended."""
     demo.login(walk)
@@ -85,7 +93,14 @@ STEPS: dict[str, tuple[str, tuple[Callable[[DeployedWalk], object], ...]]] = {
     "PhoneRole": ("phone", (demo.login, demo.phone, demo.same_code_again, refused_phone_code)),
     "DecryptRole": (
         "decrypt",
-        (demo.login, demo.decrypt, demo.one_shot, undecryptable, decrypt_after_logout),
+        (
+            demo.login,
+            demo.decrypt,
+            demo.one_shot,
+            undecryptable,
+            failed_one_shot,
+            decrypt_after_logout,
+        ),
     ),
     "SessionRole": (
         "session",
@@ -170,6 +185,10 @@ def items(deployment: Deployment, table: str) -> list[dict[str, Any]]:
     reply = deployment.client("dynamodb").scan(TableName=deployment.resources[table].id)
     found: list[dict[str, Any]] = reply["Items"]
     return found
+
+
+def sessions(deployment: Deployment) -> int:
+    return len([item for item in items(deployment, "Sessions") if "sealed" in item])
 
 
 def codes_in_progress(deployment: Deployment) -> int:

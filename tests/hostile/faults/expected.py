@@ -27,11 +27,15 @@ def healthy(request: str) -> Outcome:
     return _HEALTHY.get(request, "200")
 
 
-def answer(request: str, call: Call, kind: Kind, *, lasting: bool) -> Outcome:
-    """Return the answer while a call fails."""
+def answer(request: str, calls: list[Call], call: Call, kind: Kind, *, lasting: bool) -> Outcome:
+    """Return the answer while a call fails; for the arguments see `afterwards`."""
     if _is_bearable(request, call) or (not lasting and _is_repeated(call, kind)):
         return healthy(request)
     status, code, action = _problem(call, kind)
+    login = _login(calls)
+    sent = login is not None and calls.index(call) + (kind != "refused") > login
+    if action == "retry" and sent:
+        code, action = "login_unfinished", "login_again"
     if request == "schedule":
         return code
     return f"500 {code}" if request == "authorizer" else f"{status} {code} {action}"
@@ -49,7 +53,7 @@ def afterwards(
         kind: How.
         lasting: Whether its repetitions failed too.
     """
-    worked = answer(request, call, kind, lasting=lasting) == healthy(request)
+    worked = answer(request, calls, call, kind, lasting=lasting) == healthy(request)
     done = kind in WORK_DONE
     in_vain = not done and (lasting or not _is_repeated(call, kind))
     if request == "schedule":
@@ -60,10 +64,15 @@ def afterwards(
         return AUTHORIZE_AGAIN
     if call == KEEPS_THE_ANSWER and in_vain:
         return AUTHORIZE_AGAIN
-    login = next((at for at, each in enumerate(calls) if each.name == "code2Session"), None)
+    login = _login(calls)
     if login is not None and (worked or calls.index(call) + done > login):
         return LOGIN_AGAIN
     return healthy(request)
+
+
+def _login(calls: list[Call]) -> int | None:
+    """Return which of the calls, if any, spends a login code."""
+    return next((at for at, each in enumerate(calls) if each.name == "code2Session"), None)
 
 
 def _is_bearable(request: str, call: Call) -> bool:

@@ -69,7 +69,7 @@ def try_every_cell(
                         call,
                         kind,
                         lasting,
-                        expected.answer(request_, call, kind, lasting=lasting),
+                        expected.answer(request_, calls, call, kind, lasting=lasting),
                         expected.afterwards(request_, calls, call, kind, lasting=lasting),
                     )
                     assert set(deployment.wechat.billed.exchanges.values()) <= {1}
