@@ -118,7 +118,7 @@ def test_another_app_than_the_sessions(api: Api, token: str, untouched: Untouche
     ("changes", "detail"),
     [
         ({"iv": "AA=="}, "iv: must be base64 of 16 bytes (24 characters)"),
-        ({"cloudID": "39_x"}, "cloudID: cannot be sent together with encryptedData and iv"),
+        ({"cloudID": "39 x"}, "cloudID: must be the cloudID from wx, unmodified"),
         ({"rawData": "{}"}, "signature: is missing"),
     ],
 )

@@ -404,6 +404,20 @@ class TestCloudID:
         tap = phone.tap_phone_number()
         assert api.decrypt(token=token, cloudID=tap.cloud_id).json == {"data": NUMBER}
 
+    def test_beside_encrypted_data_it_serves_where_that_does_not_decrypt(
+        self, api: Api, phone: Phone, deployment: Deployment, asked: Asked
+    ) -> None:
+        token = api.logged_in(phone)
+        together = phone.tap_phone_number()
+        body = {**legacy(together), "cloudID": together.cloud_id, "errMsg": "getPhoneNumber:ok"}
+        assert api.decrypt(token=token, **body).json == {"data": NUMBER}
+        assert (asked("checkEncryptedData"), asked("getOpenData")) == (1, 0)
+        body["encryptedData"], body["iv"] = phone.encrypt(b"under another key, as it were")
+        assert api.decrypt(token=token, **body).json == {"data": NUMBER}
+        assert asked("getOpenData") == 1
+        # It stays counted: a cloudID of one's own must not make tries at a ciphertext free.
+        assert counter(deployment)["failures"] == {"N": "1"}
+
     def test_of_user_info_comes_without_the_openid(self, api: Api, phone: Phone) -> None:
         token, info = api.logged_in(phone), phone.user_info()
         answer = api.decrypt(

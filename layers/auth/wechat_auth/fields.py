@@ -24,11 +24,11 @@ Body = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class EncryptedOpenData:
-    """What a phone gave, in one of its two forms.
+    """What a phone gave, in one of its two forms or in both.
 
     Attributes:
-        encrypted_data: Base64 of the ciphertext; empty if there is a cloudID instead.
-        iv: Base64 of 16 bytes; empty if there is a cloudID instead.
+        encrypted_data: Base64 of the ciphertext; empty if there is only a cloudID.
+        iv: Base64 of 16 bytes; empty if there is only a cloudID.
         cloud_id: The cloudID, or empty.
         raw_data: ``rawData`` of wx.getUserInfo, if it was sent.
         signature: ``signature`` of wx.getUserInfo, if it was sent.
@@ -81,19 +81,23 @@ def appid(body: Body, appids: tuple[str, ...], session: Session | None = None) -
 
 
 def open_data(body: Body) -> EncryptedOpenData:
-    """Read ``encryptedData`` + ``iv`` or ``cloudID``, and ``rawData`` + ``signature`` if given."""
+    """Read what WeChat hands out together: ``encryptedData`` + ``iv``, ``cloudID``, or all three.
+
+    ``rawData`` + ``signature`` may come with either.
+    """
     raw_data, signature = _raw_data(body)
-    if "cloudID" in body:
-        if "encryptedData" in body or "iv" in body:
-            raise invalid_field("cloudID", "cannot be sent together with encryptedData and iv")
+    cloud_id = ""
+    decrypts = "encryptedData" in body or "iv" in body
+    if body.get("cloudID") or ("cloudID" in body and not decrypts):
         cloud_id = _matching(body, "cloudID", _CLOUD_ID, "must be the cloudID from wx, unmodified")
-        return EncryptedOpenData(cloud_id=cloud_id, raw_data=raw_data, signature=signature)
+        if not decrypts:
+            return EncryptedOpenData(cloud_id=cloud_id, raw_data=raw_data, signature=signature)
     encrypted_data, iv = _base64(body, "encryptedData"), _base64(body, "iv")
     if len(decode_base64(iv)) != _IV_LENGTH:
         raise invalid_field("iv", "must be base64 of 16 bytes (24 characters)")
     if len(decode_base64(encrypted_data)) % _BLOCK:
         raise invalid_field("encryptedData", "was cut: AES blocks are 16 bytes each")
-    return EncryptedOpenData(encrypted_data, iv, raw_data=raw_data, signature=signature)
+    return EncryptedOpenData(encrypted_data, iv, cloud_id, raw_data, signature)
 
 
 def _raw_data(body: Body) -> tuple[str | None, str | None]:

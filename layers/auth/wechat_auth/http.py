@@ -76,7 +76,9 @@ class Request:
         if len(raw) > MAX_BODY:
             raise AuthError(REQUEST_TOO_LARGE)
         try:
-            document = parse_json(raw.decode("utf-8"), unique=True, finite=False)
+            # RFC 8259, 8.1: a byte order mark may be ignored.
+            text = raw.decode("utf-8-sig")
+            document = parse_json(text, unique=True, finite=False)
         except ValueError:
             raise invalid_field("body", "must be JSON (RFC 8259) in UTF-8") from None
         if not isinstance(document, dict):
@@ -329,7 +331,9 @@ def _answer(status: int, body: Mapping[str, Any] | None, media_type: str) -> dic
     if body is not None:
         answer["headers"]["Content-Type"] = f"{media_type}; charset=utf-8"
         text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        # UTF-8 has no lone surrogates (half an emoji in a nickName): they stay JSON escapes.
+        # Two line separators end a line in the JavaScript of old phones; UTF-8 has no lone
+        # surrogates (half an emoji in a nickName). All of them go out as JSON escapes.
+        text = text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
         answer["body"] = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return answer
 

@@ -68,13 +68,15 @@ class OpenData:
                 operator's fault.
         """
         self.failure_budget.check(history.spent)
-        if encrypted.cloud_id:
+        data = self._decrypt(encrypted, history) if encrypted.encrypted_data else None
+        if data is None and encrypted.cloud_id:
             self.failure_budget.count(history.spent)
             data = self._exchange(encrypted, history)
-            if data is not None:
+            # With a cloudID of one's own beside it, what does not decrypt must not be free.
+            if data is not None and not encrypted.encrypted_data:
                 self.failure_budget.give_back(history.spent)
         else:
-            data = self._vouched_for(self._decrypt(encrypted, history), encrypted, history)
+            data = self._vouched_for(data, encrypted, history)
         if data is None:
             invocation.count("DecryptFailures")
             raise AuthError(UNDECRYPTABLE)

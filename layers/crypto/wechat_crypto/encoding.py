@@ -2,6 +2,11 @@
 
 import base64
 import binascii
+import re
+
+_ENCODINGS = 3
+_PERCENT = re.compile("%([0-9A-Fa-f]{2})")
+_ELSEWHERE = str.maketrans({"-": "+", "_": "/", " ": "+", "\r": None, "\n": None})
 
 
 class Base64Error(ValueError):
@@ -33,9 +38,11 @@ def decode_base64(text: str) -> bytes:
 
 
 def repair_base64(text: str) -> str:
-    """Put back each ``+`` that a form or query decoder turned into a blank.
+    """Put back what forms, URLs and lines made of base64, when there is no doubt what it was.
 
-    That damage is unambiguous, since base64 has no blank. Any other damage is refused.
+    Percent-encoding, up to three times over (base64 has no ``%``); line breaks; the alphabet of
+    URLs (``-_`` for ``+/``); a blank for ``+``; padding that is missing as a whole. None of these
+    characters occurs in base64, so nothing is guessed. Any other damage is refused.
 
     Args:
         text: Base64 text as it arrived from a client.
@@ -46,6 +53,11 @@ def repair_base64(text: str) -> str:
     Raises:
         Base64Error: The text is damaged in some other way.
     """
-    repaired = text.replace(" ", "+")
+    repaired = text
+    for _ in range(_ENCODINGS):
+        repaired = _PERCENT.sub(lambda found: chr(int(found[1], 16)), repaired)
+    repaired = repaired.translate(_ELSEWHERE)
+    if not repaired.endswith("="):
+        repaired += "=" * (-len(repaired) % 4)
     decode_base64(repaired)
     return repaired

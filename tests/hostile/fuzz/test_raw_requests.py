@@ -110,7 +110,7 @@ HOSTILE = [
     b'{"code":"\\ud800"}',
     b'{"code":"\xed\xa0\x80"}',
     b'{"code":"a&appid=wxfedcba9876543210"}',
-    b'\xef\xbb\xbf{"code":"a"}',
+    b'\xef\xbb\xbf\xef\xbb\xbf{"code":"a"}',
     b'{"code":"\xff"}',
     b'["code"]',
     b"[" * 16_000,

@@ -14,7 +14,7 @@ HANDLERS = sorted((ROOT / "functions").glob("*/app.py"))
 CRYPTO = sorted((ROOT / "layers/crypto/wechat_crypto").rglob("*.py"))
 AUTH = sorted((ROOT / "layers/auth/wechat_auth").rglob("*.py"))
 
-PURE = {"base64", "binascii", "collections", "functools", "hashlib", "hmac", "json", "math",
+PURE = {"base64", "binascii", "collections", "functools", "hashlib", "hmac", "json", "math", "re",
         "secrets", "typing"}  # fmt: skip
 """What of the standard library wechat_crypto may use: no clock, network, file or environment."""
 LAYER = {"aws_lambda_powertools", "botocore", "urllib3", "wechat_auth", "wechat_crypto"}

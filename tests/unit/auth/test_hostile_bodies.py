@@ -123,7 +123,7 @@ def test_any_unicode_is_read_as_it_is(text: str) -> None:
     assert document(answer) == {"names": [text]}
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32", "gb18030"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "gb18030"])
 def test_a_body_in_another_encoding_is_refused(encoding: str) -> None:
     body = '{"código":"码"}'.encode(encoding)
 

@@ -96,6 +96,13 @@ def test_half_an_emoji_is_answered_as_the_json_escape_it_was() -> None:
     assert document(answer) == {"nickName": "李雷\ud83d", "whole": "😀"}
 
 
+def test_a_line_separator_that_old_phones_cannot_parse_goes_out_as_an_escape() -> None:
+    answer = answering({"nickName": "a\u2028b\u2029"})
+
+    assert answer["body"] == '{"nickName":"a\\u2028b\\u2029"}'
+    assert document(answer) == {"nickName": "a\u2028b\u2029"}
+
+
 @pytest.mark.parametrize("number", [float("inf"), float("nan")])
 def test_a_number_that_json_lacks_is_never_sent(number: float) -> None:
     answer = answering({"number": number})
@@ -212,6 +219,10 @@ def test_no_accept_language_is_an_exception(header: str) -> None:
 
 def test_a_body_is_a_json_object() -> None:
     assert document(names(event('{"code":"a","更多":1}'), Context())) == {"names": ["code", "更多"]}
+
+
+def test_a_byte_order_mark_is_ignored() -> None:
+    assert document(names(event('\ufeff{"code":"a"}'), Context())) == {"names": ["code"]}
 
 
 def test_a_body_may_come_as_base64() -> None:

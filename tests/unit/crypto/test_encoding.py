@@ -1,6 +1,8 @@
 """Strict base64: every byte string has exactly one text, and damage is refused."""
 
 import base64
+from collections.abc import Callable
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import example, given
@@ -72,20 +74,79 @@ def test_no_other_text_decodes_to_the_same_bytes(text: str) -> None:
     assert text == base64.b64encode(content).decode()
 
 
-@given(st.binary(max_size=64))
-def test_each_blank_becomes_the_plus_it_was(content: bytes) -> None:
-    text = base64.b64encode(content).decode()
-
-    assert repair_base64(text.replace("+", " ")) == text
+# ---------------------------------------------------------------------- put back
 
 
-def test_a_text_with_some_blanks_and_some_plus_signs_is_repaired() -> None:
-    assert repair_base64(" /+/") == "+/+/"
+def percent_encoded(text: str) -> str:
+    return quote(text, safe="")
+
+
+def in_lines(text: str) -> str:
+    return "\r\n".join(text[start : start + 76] for start in range(0, len(text), 76)) + "\n"
+
+
+DONE_TO_IT: dict[str, Callable[[str], str]] = {
+    "encodeURIComponent": percent_encoded,
+    "a form decoder": lambda text: text.replace("+", " "),
+    "the alphabet of URLs": lambda text: text.replace("+", "-").replace("/", "_"),
+    "padding stripped": lambda text: text.rstrip("="),
+    "broken into lines": in_lines,
+}
+
+
+@given(st.binary(max_size=120), st.lists(st.sampled_from(sorted(DONE_TO_IT)), max_size=3))
+@example(b"\xfb\xff\xbf" * 40, ["a form decoder", "encodeURIComponent", "encodeURIComponent"])
+@example(b"f", ["padding stripped", "broken into lines", "encodeURIComponent"])
+def test_whatever_was_done_to_base64_up_to_three_times_is_put_back(
+    content: bytes, chain: list[str]
+) -> None:
+    text = damaged = base64.b64encode(content).decode()
+    for step in chain:
+        damaged = DONE_TO_IT[step](damaged)
+
+    assert repair_base64(damaged) == text
+
+
+@given(st.text(st.sampled_from(ALPHABET + "= \r\n-_%2BFD")) | st.text())
+def test_no_text_becomes_anything_but_what_it_says(text: str) -> None:
+    """What is put back is the text itself, but for what stands for one character each."""
+    try:
+        repaired = repair_base64(text)
+    except Base64Error:
+        return
+    plain = text
+    for _ in range(3):
+        plain = unquote(plain, errors="strict") if "%" in plain else plain
+    one_by_one = plain.replace("\r", "").replace("\n", "").translate(str.maketrans("-_ ", "+/+"))
+    assert repaired.rstrip("=") == one_by_one.rstrip("=")
+    assert base64.b64encode(decode_base64(repaired)).decode() == repaired
 
 
 @pytest.mark.parametrize(
-    "text", ["Zm9v\n", " Zm9v", "Zm9v ", "Zg", "%2B/+/", "Zh==", "-_ /", "Zm9v\t"]
+    "text",
+    [
+        "Zg=",
+        "Zg===",
+        "Z",
+        "Zh==",
+        "Zm9v\t",
+        "Zm9v\\n",
+        "Zm9v!",
+        "%",
+        "%2",
+        "%zz",
+        "%E4%BD",
+        "Zm9v,",
+    ],
 )
-def test_other_damage_is_not_repaired(text: str) -> None:
+def test_other_damage_is_not_put_back(text: str) -> None:
+    with pytest.raises(Base64Error, match="send the text exactly as wx gave it"):
+        repair_base64(text)
+
+
+def test_what_was_encoded_four_times_is_refused() -> None:
+    text = "+/+/"
+    for _ in range(4):
+        text = percent_encoded(text)
     with pytest.raises(Base64Error):
         repair_base64(text)
