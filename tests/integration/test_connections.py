@@ -291,6 +291,8 @@ def test_aws_is_given_up_within_its_budget_too(operation: str, script: str) -> N
     """In two tries and the pause between them, of a second at most."""
     with serving(SLOW[script]) as server:
         aws = Aws(embedded_aws.create_client(server.url), budget=QUICK)
+        assert aws.dynamodb  # to make the clients takes long, and is no call
+        assert aws.secrets_manager
         began = time.monotonic()
         with pytest.raises(StorageError) as caught:
             ASKED_OF_AWS[operation](aws)

@@ -69,7 +69,9 @@ class SendingAgain(Outside):
     def to_wechat(self, name: str, body: Any, send: Any) -> Any:
         try:
             return super().to_wechat(name, body, send)
-        except TransportError:
+        except TransportError as error:
+            if not error.sent:
+                raise
             return send()
 
 
