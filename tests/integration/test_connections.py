@@ -162,6 +162,17 @@ def test_an_address_that_refuses_or_cannot_be_reached_costs_no_time() -> None:
     assert len(server.received) == 1
 
 
+def test_a_last_address_that_cannot_be_reached_does_not_end_the_wait_for_the_others() -> None:
+    """As an IPv6 address is that, where there is no IPv6."""
+    with dropping_syn(1) as dead:
+        connections = Connections(resolve=resolving([*dead, "255.255.255.255"]))
+        url = f"http://api.test:{PORT}"
+        took, error = timed(lambda: connections.request("GET", url, budget=QUICK))
+
+    assert QUICK.connect - 0.05 <= took <= QUICK.connect + OVERRUN
+    assert error.reason == "no connection in time"
+
+
 def test_a_name_server_that_never_answers_ends_with_the_time_to_connect() -> None:
     over = threading.Event()
     connections = Connections(resolve=lambda *_, **__: [()] * over.wait(30))

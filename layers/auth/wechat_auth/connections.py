@@ -330,12 +330,15 @@ def _first_to_connect(
             for number, (family, kind, protocol, _, address) in enumerate(addresses, 1):
                 attempt = socket.socket(family, kind, protocol)
                 attempt.settimeout(0)
-                if (code := attempt.connect_ex(address)) not in (0, errno.EINPROGRESS):
+                until = min(ends, clock() + delay)
+                if (code := attempt.connect_ex(address)) in (0, errno.EINPROGRESS):
+                    selector.register(attempt, selectors.EVENT_WRITE)
+                else:
                     attempt.close()
                     error = OSError(code, "")
-                    continue
-                selector.register(attempt, selectors.EVENT_WRITE)
-                until = ends if number == len(addresses) else min(ends, clock() + delay)
+                    until = clock()
+                if number == len(addresses):
+                    until = ends  # whatever becomes of the last one, the others have this long
                 while selector.get_map() and (left := until - clock()) > 0:
                     for key, _ in selector.select(left):
                         selector.unregister(key.fileobj)
