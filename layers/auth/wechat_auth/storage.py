@@ -324,9 +324,7 @@ class _Sender:
             )
         except TransportError as error:
             raise _as_botocore_error(error)(endpoint_url=url, error=error.reason) from None
-        headers = HTTPHeaders()
-        for name, value in answer.headers.items():
-            headers[name] = value
+        headers = HTTPHeaders.from_dict(answer.headers)
         return AWSResponse(url, answer.status, headers, _Content(answer.content))
 
     def close(self) -> None:
