@@ -74,7 +74,8 @@ class People:
             "POST /decrypt": self._ways_to_decrypt,
         }[case.operation.label](owner, token)
         shares, fill = zip(*ways, strict=True)
-        if draw.random() < 0.04:
+        # Schemathesis knows no 413 as a refusal of a header that it made wrong on purpose.
+        if draw.random() < 0.04 and _valid(case, ParameterLocation.HEADER):
             case.body = {**case.body, "padding": _MORE_THAN_16_KIB}
         elif given := draw.choices(fill, shares)[0]():
             if "appid" in case.body:
