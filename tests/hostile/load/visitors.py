@@ -22,6 +22,7 @@ EXCUSES = {
     ("wechat_unavailable", "retry"),
     ("storage_unavailable", "retry"),
     ("login_code_rejected", "login_again"),
+    ("login_unfinished", "login_again"),
     ("phone_code_rejected", "authorize_again"),
 }
 """What a fault may cost: one more try, as the answer says."""
