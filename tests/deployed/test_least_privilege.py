@@ -4,8 +4,10 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,8 +15,9 @@ import pytest
 from local import demo
 from local.demo import Walk, expect_problem
 from local.deployment import Deployment
+from local.simulated_wechat import Fault
 from local.template import ACCOUNT_ID, REGION
-from tests.deployed.conftest import publish
+from tests.deployed.conftest import eventually, publish
 from tests.harness.figures import Say
 
 KEPT_IN_MEMORY = ("AccessTokens", "AppSecrets", "KeyRing")
@@ -67,10 +70,21 @@ def decrypt_after_logout(walk: DeployedWalk) -> None:
     expect_problem(answer, 401, "session_invalid", "login_again")
 
 
+def waits_for_another(walk: DeployedWalk) -> None:
+    """A code that another request is exchanging: both get the number."""
+    body = {"code": walk.tap()["code"]}
+    slow = Fault("getPhoneNumber", "latency", seconds=1)
+    walk.deployment.wechat.faults.add(slow)
+    with ThreadPoolExecutor() as pool:
+        asked = [pool.submit(walk.api, "POST", "/phone", body, walk.token) for _ in range(2)]
+        for each in asked:
+            demo.expect_number(each.result())
+
+
 def refused_phone_code(walk: DeployedWalk) -> None:
     """A phone code that WeChat refuses is free again."""
     before = codes_in_progress(walk.deployment)
-    answer = walk.api("POST", "/phone", {"code": secrets.token_hex(32)})
+    answer = walk.api("POST", "/phone", {"code": secrets.token_hex(32)}, walk.token)
     expect_problem(answer, 422, "phone_code_rejected", "authorize_again")
     assert codes_in_progress(walk.deployment) == before
 
@@ -90,7 +104,16 @@ def renew(walk: DeployedWalk) -> None:
 RUBBISH = {"encryptedData": "A" * 64, "iv": "A" * 22 + "=="}
 STEPS: dict[str, tuple[str, tuple[Callable[[DeployedWalk], object], ...]]] = {
     "LoginRole": ("login", (demo.login,)),
-    "PhoneRole": ("phone", (demo.login, demo.phone, demo.same_code_again, refused_phone_code)),
+    "PhoneRole": (
+        "phone",
+        (
+            demo.login,
+            demo.phone,
+            demo.same_code_again,
+            waits_for_another,
+            refused_phone_code,
+        ),
+    ),
     "DecryptRole": (
         "decrypt",
         (
@@ -215,10 +238,15 @@ def failing_step(deployment: Deployment, role: str) -> str:
     return ""
 
 
+def passes(deployment: Deployment, role: str) -> bool:
+    """Take all of a role's steps, with nothing in its function's memory."""
+    forget(deployment, role)
+    return not failing_step(deployment, role)
+
+
 def test_each_step_passes_with_the_permissions_of_the_template(deployment: Deployment) -> None:
     for role in STEPS:
-        forget(deployment, role)
-        assert not failing_step(deployment, role), role
+        assert passes(deployment, role), role
 
 
 def test_each_permission_is_missed_by_a_step_if_it_is_taken_away(
@@ -226,6 +254,8 @@ def test_each_permission_is_missed_by_a_step_if_it_is_taken_away(
 ) -> None:
     policies, unmissed = Policies(deployment), []
     for permission in [each for each in policies if each.action not in NOT_JUDGED]:
+        # What the one before brought about is over: functions remember a missing secret for 5 s.
+        assert eventually(partial(passes, deployment, permission.role), 20), permission
         if any(name in permission.resource for name in KEPT_IN_MEMORY):
             forget(deployment, permission.role)
         with policies.without(permission):
