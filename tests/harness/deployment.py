@@ -34,11 +34,14 @@ class Deployment:
 
     Attributes:
         operations: What the functions asked of AWS since the test began, such as ``GetItem``.
+        repeats: What the SDK asked again, since no answer came or none in time: on a busy machine
+            there may be some in any test.
     """
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self.operations: Counter[str] = Counter()
+        self.repeats: Counter[str] = Counter()
         self._variables: dict[str, str] = {}
         self._parts: dict[str, Any] = {}
         self._failing: dict[str, tuple[str, int | None]] = {}
@@ -148,7 +151,8 @@ class Deployment:
     ) -> AWSResponse | None:
         """Count what leaves the process, and answer in place of AWS where it is to fail."""
         operation = event_name.rpartition(".")[2]
-        self.operations.update([operation])  # at once, also when threads call
+        first = "attempt=1;" in str(request.headers["amz-sdk-request"])
+        (self.operations if first else self.repeats).update([operation])  # also when threads call
         code, left = self._failing.get(operation, ("", 0))
         if left == 0:
             return None

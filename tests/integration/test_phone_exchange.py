@@ -232,7 +232,7 @@ class TestRecord:
         with pytest.raises(AuthError):
             record.once(fail)
         events.unregister("needs-retry.dynamodb.DeleteItem", repeat)
-        assert deployment.operations["DeleteItem"] == 2
+        assert deployment.repeats["DeleteItem"] == 1
         assert record.item == theirs
 
     def test_ten_who_wait_write_once_each_read_slower_and_slower_and_get_the_answer(
