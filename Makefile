@@ -23,7 +23,7 @@ LOCK      = $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-ann
 LOCK_313  = $(LOCK) --python-version 3.13 --python-platform linux
 TRACKED   = git ls-files -z --cached --others --exclude-standard -- \
 	':!requirements' ':!*/requirements.txt' ':!*/package-lock.json' ':!*.png' ':!.secrets.baseline'
-TEMPLATES = template.yaml infra/egress.yaml infra/observability.yaml
+TEMPLATES = template.yaml infra/egress.yaml infra/observability.yaml infra/edge.yaml
 BUILT     = .aws-sam/built
 SOURCES   = template.yaml samconfig.toml $(wildcard infra/*.yaml local/sam_template.py) \
 	$(shell find layers functions -name __pycache__ -prune -o -type f -print)
@@ -110,6 +110,8 @@ app-secret: $(VENV)/installed ## Store the AppSecret of a mini-program (ENV=dev 
 	@$(BIN)/python -m infra.app_secret $(ENV) $(APPID)
 rotate-keys: $(VENV)/installed ## Rotate the keys: run it twice, it says when (ENV=dev)
 	@$(BIN)/python -m infra.key_ring $(ENV) $(if $(LEAKED),--leaked)
+edge: $(VENV)/installed ## Put CloudFront with a limit for each address before the API (ENV=prod ARGS=RequestsPerAddress=500)
+	@$(BIN)/python -m infra.edge $(ENV) $(ARGS)
 
 bench: build $(VENV)/installed .venv-emulator/installed ## Measure starts, requests and memory beside their peers (RUNS=15)
 	@$(BIN)/python -m bench --python "$(PYTHON313)/python3.13" --runs $(RUNS) $(ARGS)

@@ -22,12 +22,14 @@ class Stack:
         name: Its name.
         parameters: The parameters' values.
         outputs: The outputs' values.
+        account: The AWS account that it is in, and its region.
         secrets_manager: Where its secrets are.
     """
 
     name: str
     parameters: Mapping[str, str]
     outputs: Mapping[str, str]
+    account: boto3.Session
     secrets_manager: "SecretsManagerClient"
 
 
@@ -50,5 +52,6 @@ def deployed(environment: str) -> Stack:
         name,
         {each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", [])},
         {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])},
+        account,
         secrets_manager,
     )

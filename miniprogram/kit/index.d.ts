@@ -41,6 +41,7 @@ export type ServerCode =
   | 'session_invalid'
   | 'user_blocked'
   | 'user_restricted'
+  | 'wrong_address'
   | 'request_too_large'
   | 'login_code_rejected'
   | 'phone_code_rejected'

@@ -56,6 +56,10 @@ USER_RESTRICTED = Problem(
     "WeChat says that this user has not authorised the call or is limited. Do not repeat the "
     "request.",
 )  # fmt: skip
+WRONG_ADDRESS = Problem(
+    "wrong_address", 403, "fix_request", "服务地址不正确", "This address is not the right one",
+    "Requests reach this service only through the address in front of it: send them there.",
+)  # fmt: skip
 REQUEST_TOO_LARGE = Problem(
     "request_too_large", 413, "fix_request", "请求内容过大", "The request is too large",
     "The body may hold 16 KiB at most.",
@@ -119,10 +123,10 @@ WECHAT_UNAVAILABLE = Problem(
 )  # fmt: skip
 
 PROBLEMS = (
-    INVALID_REQUEST, SESSION_INVALID, USER_BLOCKED, USER_RESTRICTED, REQUEST_TOO_LARGE,
-    LOGIN_CODE_REJECTED, PHONE_CODE_REJECTED, UNDECRYPTABLE, TOO_MANY_REQUESTS, TOO_MANY_FAILURES,
-    INTERNAL_ERROR, MISCONFIGURED, LOGIN_UNFINISHED, QUOTA_EXHAUSTED, STORAGE_UNAVAILABLE,
-    WECHAT_UNAVAILABLE,
+    INVALID_REQUEST, SESSION_INVALID, USER_BLOCKED, USER_RESTRICTED, WRONG_ADDRESS,
+    REQUEST_TOO_LARGE, LOGIN_CODE_REJECTED, PHONE_CODE_REJECTED, UNDECRYPTABLE,
+    TOO_MANY_REQUESTS, TOO_MANY_FAILURES, INTERNAL_ERROR, MISCONFIGURED, LOGIN_UNFINISHED,
+    QUOTA_EXHAUSTED, STORAGE_UNAVAILABLE, WECHAT_UNAVAILABLE,
 )  # fmt: skip
 
 

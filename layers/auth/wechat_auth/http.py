@@ -6,6 +6,8 @@ RFC 9457 (problem documents), RFC 6750 (Bearer tokens), RFC 9110 (Accept-Languag
 
 import base64
 import binascii
+import hashlib
+import hmac
 import json
 import re
 import time
@@ -22,6 +24,7 @@ from wechat_auth.errors import (
     INTERNAL_ERROR,
     REQUEST_TOO_LARGE,
     SESSION_INVALID,
+    WRONG_ADDRESS,
     AuthError,
     invalid_field,
 )
@@ -160,7 +163,9 @@ def endpoint(handle: Callable[[Request, Backend], Reply]) -> LambdaHandler:
     """
 
     def serve(event: Event, made: Backend, current: invocation.Invocation) -> dict[str, Any]:
-        reply = handle(Request.from_event(event), made)
+        request = Request.from_event(event)
+        _require_edge(request, made.settings.origin_secret_sha256)
+        reply = handle(request, made)
         answer = _answer(reply.status, reply.body, "application/json")
         return _logged(answer, event, current)
 
@@ -226,6 +231,13 @@ def _shell(
             return refuse(error, event, current)
 
     return handler
+
+
+def _require_edge(request: Request, expected: str) -> None:
+    """Refuse what did not come through the edge, if there is one (infra/edge.yaml)."""
+    given = request.headers.get("x-origin-secret", "").encode("utf-8", "surrogatepass")
+    if expected and not hmac.compare_digest(hashlib.sha256(given).hexdigest(), expected):
+        raise AuthError(WRONG_ADDRESS)
 
 
 def _logged(

@@ -5,22 +5,34 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, cast
+from typing import Any
 
 from wechat_auth import http
 from wechat_auth.backend import Backend
 from wechat_auth.http import Reply, Request
+from wechat_auth.settings import Settings
 
 REQUEST_ID = "JKJaXmPLvHcESHA="
+
+REQUIRED = {
+    "WECHAT_APPIDS": "wx0123456789abcdef",
+    "APP_SECRETS_ID": "AppSecrets",
+    "KEY_RING_ID": "KeyRing",
+    "SESSIONS_TABLE": "Sessions",
+    "ACCESS_TOKENS_TABLE": "AccessTokens",
+    "PHONE_EXCHANGES_TABLE": "PhoneExchanges",
+}
+"""The settings without which there is no backend."""
 
 Document = dict[str, Any]
 Lines = Callable[[], list[Document]]
 
 
 def endpoint(handle: Callable[[Request], Reply]) -> Callable[[Document, "Context"], Document]:
-    """Make a Lambda handler that needs no backend."""
+    """Make a Lambda handler that asks nothing of its backend."""
+    backend = Backend(Settings.from_env(REQUIRED))
     handler = http.endpoint(wraps(handle)(lambda request, _: handle(request)))
-    return lambda event, context: handler(event, context, lambda: cast(Backend, None))
+    return lambda event, context: handler(event, context, lambda: backend)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ CONTRACT = {
     "session_invalid": (401, "login_again", None),
     "user_blocked": (403, "contact_support", None),
     "user_restricted": (403, "contact_support", None),
+    "wrong_address": (403, "fix_request", None),
     "request_too_large": (413, "fix_request", None),
     "login_code_rejected": (422, "login_again", None),
     "phone_code_rejected": (422, "authorize_again", None),

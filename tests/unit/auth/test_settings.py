@@ -7,14 +7,7 @@ import pytest
 from wechat_auth.errors import MISCONFIGURED, AuthError
 from wechat_auth.settings import Settings
 
-REQUIRED = {
-    "WECHAT_APPIDS": "wx0123456789abcdef",
-    "APP_SECRETS_ID": "AppSecrets",
-    "KEY_RING_ID": "KeyRing",
-    "SESSIONS_TABLE": "Sessions",
-    "ACCESS_TOKENS_TABLE": "AccessTokens",
-    "PHONE_EXCHANGES_TABLE": "PhoneExchanges",
-}
+from .calling import REQUIRED
 
 
 def test_what_is_required_is_enough() -> None:
@@ -32,6 +25,7 @@ def test_what_is_required_is_enough() -> None:
         open_data_max_age=600,
         decrypt_failures_per_day=50,
         check_encrypted_data=True,
+        origin_secret_sha256="",
     )
 
 
@@ -51,6 +45,7 @@ def test_everything_can_be_set() -> None:
             "OPEN_DATA_MAX_AGE": "60",
             "DECRYPT_FAILURES_PER_DAY": "3",
             "CHECK_ENCRYPTED_DATA": "false",
+            "ORIGIN_SECRET_SHA256": "5ec7e7",
         }
     )
 
@@ -68,6 +63,7 @@ def test_everything_can_be_set() -> None:
         open_data_max_age=60,
         decrypt_failures_per_day=3,
         check_encrypted_data=False,
+        origin_secret_sha256="5ec7e7",
     )
 
 
