@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import pytest
+from trustme import CA
 
 from local import embedded_aws
 from wechat_auth import invocation
@@ -235,13 +236,16 @@ def test_a_kept_connection_is_used_again_and_one_that_says_close_is_not() -> Non
 
 
 @pytest.mark.parametrize("gap", [0.0, 0.005])
-def test_a_connection_closed_in_the_moment_of_reuse_costs_nothing(gap: float) -> None:
+@pytest.mark.parametrize("end", ["plain", "over TLS", "over TLS, said so"])
+def test_a_connection_closed_in_the_moment_of_reuse_costs_nothing(
+    gap: float, end: str, trusted: CA
+) -> None:
     """The other side closes a moment after each answer, just when the next request goes out."""
-    with closing_after(gap) as url:
+    with closing_after(gap, end, trusted) as url:
         connections = Connections()
-        answers = [ask_after(connections, url, max(0.0, gap - 0.0001)) for _ in range(300)]
+        answers = [ask_after(connections, url, max(0.0, gap - 0.0001)) for _ in range(100)]
 
-    assert [answer.status for answer in answers] == [200] * 300
+    assert [answer.status for answer in answers] == [200] * 100
 
 
 def ask_after(connections: Connections, url: str, pause: float) -> Answer:
@@ -250,14 +254,23 @@ def ask_after(connections: Connections, url: str, pause: float) -> Answer:
 
 
 @contextmanager
-def closing_after(seconds: float) -> Iterator[str]:
+def closing_after(seconds: float, end: str, trusted: CA) -> Iterator[str]:
     """Answer one request a connection without saying that it ends with that, then end it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trusted.issue_cert("127.0.0.1").configure_cert(context)
 
     def talk(one: socket.socket) -> None:
-        with one, suppress(OSError):
-            one.recv(65_536)
-            one.sendall(OK)
+        with suppress(OSError), one, over(one) as peer:
+            while (content := peer.recv(65_536)) and not content.endswith(b"{}"):
+                continue  # the body comes by itself
+            peer.sendall(OK)
             time.sleep(seconds)
+            if end == "over TLS, said so" and isinstance(peer, ssl.SSLSocket):
+                peer.settimeout(0.01)  # nobody needs to answer it
+                peer.unwrap()
+
+    def over(one: socket.socket) -> socket.socket:
+        return one if end == "plain" else context.wrap_socket(one, server_side=True)
 
     with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(8) as pool:
 
@@ -268,7 +281,8 @@ def closing_after(seconds: float) -> Iterator[str]:
 
         pool.submit(accept)
         try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+            scheme = "http" if end == "plain" else "https"
+            yield f"{scheme}://127.0.0.1:{listening.getsockname()[1]}"
         finally:
             listening.shutdown(socket.SHUT_RDWR)
 

@@ -4,7 +4,6 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from trustme import CA, LeafCert
@@ -24,16 +23,6 @@ LAST_YEAR = datetime(2025, 1, 1, tzinfo=UTC)
 @pytest.fixture
 def wechat() -> SimulatedWeChat:
     return SimulatedWeChat([App(APPID, SECRET)])
-
-
-@pytest.fixture
-def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CA:
-    """An authority that this machine trusts."""
-    authority = CA()
-    authorities = tmp_path / "authorities.pem"
-    authority.cert_pem.write_to_path(str(authorities))
-    monkeypatch.setenv("SSL_CERT_FILE", str(authorities))
-    return authority
 
 
 @contextmanager
