@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from infra.release import ReleaseError
 from infra.secret import SecretError, read, write
 from infra.stack import deployed
+from wechat_auth.app_secrets import AppSecretsError, by_appid
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
@@ -45,7 +46,13 @@ def store(
             f"{appid or 'APPID'} is not served: APPID is one of {', '.join(served)} (WeChatAppIds)"
         )
     versions = read(client, secret_id)
-    secrets = _read(versions[0].text) if versions else {}
+    try:
+        secrets = by_appid(versions[0].text) if versions and versions[0].text else {}
+    except AppSecretsError as error:
+        raise SecretError(
+            f"{error}. Nothing was stored, since AppSecrets of other apps may be in it: put it "
+            "right in Secrets Manager first"
+        ) from None
     app_secret = ask(f"AppSecret of {appid} (it is not shown; paste it and press Enter): ")
     if not _APP_SECRET.fullmatch(app_secret):
         raise SecretError(
@@ -61,16 +68,6 @@ def store(
             *(f"Missing: make app-secret ENV=… APPID={each}" for each in missing),
         )
     )
-
-
-def _read(text: str) -> dict[str, str]:
-    try:
-        secrets = json.loads(text)
-    except ValueError:
-        secrets = None
-    if not isinstance(secrets, dict):
-        return {}  # no function could use it either
-    return secrets
 
 
 def main(ask: Callable[[str], str] = getpass.getpass) -> None:

@@ -102,7 +102,9 @@ def welcome(stack: "Stack", log: str) -> str:
     from local.calls import three_calls  # noqa: PLC0415 - see main
 
     routes = "\n".join(
-        f"    {route.method:6} {stack.url}{route.path}" for route in stack.application.routes
+        f"    {route.method:6} {stack.url}{route.path}"
+        for route in stack.application.routes
+        if route.method
     )
     return f"""
 The API is running; Ctrl-C ends it.

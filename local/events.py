@@ -20,7 +20,7 @@ OUTCOMES: Final = {
     "login-no-body": "400 invalid_request",
     "login-spent-code": "422 login_code_rejected",
     "phone": "200",
-    "phone-login-code": "422 phone_code_rejected",
+    "phone-login-code": "400 invalid_request",
     "decrypt": "200",
     "decrypt-cloud-id": "200",
     "decrypt-one-shot": "200",

@@ -19,7 +19,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
 from local.runtime import FunctionError, Functions, FunctionTimeoutError
-from local.template import ACCOUNT_ID, REGION, Application, Authorizer, Route
+from local.template import ACCOUNT_ID, DEFAULT, REGION, Application, Authorizer, Route
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -125,7 +125,8 @@ class Gateway:
             body = request.get_data()
         except RequestEntityTooLarge:
             return _message(413, "Request Entity Too Large")
-        route = self._routes.get(f"{request.method} {request.path}")
+        key = f"{request.method} {request.path}"
+        route = self._routes.get(key, self._routes.get(DEFAULT))
         if route is None:
             return _message(404, "Not Found")
         event = proxy_event(request, body, route=route, request_id=request_id)

@@ -69,7 +69,8 @@ def _import_body(gateway: Any, api_id: str, body: dict[str, Any], ids: Mapping[s
                 IntegrationUri=_function(given["uri"], ids),
                 PayloadFormatVersion=given["payloadFormatVersion"],
             )
-            route = {"RouteKey": f"{method.upper()} {path}"}
+            default = operation.get("isDefaultRoute")
+            route = {"RouteKey": path if default else f"{method.upper()} {path}"}
             route["Target"] = f"integrations/{integration['IntegrationId']}"
             for name in (name for scheme in operation.get("security", []) for name in scheme):
                 route |= {"AuthorizationType": "CUSTOM", "AuthorizerId": authorizers[name]}

@@ -17,6 +17,7 @@ from infra.cloudformation import read_document
 
 REGION = "us-east-1"
 ACCOUNT_ID = "123456789012"
+DEFAULT = "$default"
 
 
 class TemplateError(Exception):
@@ -57,7 +58,10 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route of the HTTP API: `function` is a Function.name, `authorizer` an Authorizer.name."""
+    """One route of the HTTP API: `function` is a Function.name, `authorizer` an Authorizer.name.
+
+    The route of what no other takes has no method, and the path `DEFAULT`.
+    """
 
     method: str
     path: str
@@ -67,7 +71,7 @@ class Route:
     @property
     def key(self) -> str:
         """The route key as API Gateway writes it, such as "POST /login"."""
-        return f"{self.method} {self.path}"
+        return f"{self.method} {self.path}".strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,7 +420,7 @@ def _route(
     properties: dict[str, Any],
     authorizers: dict[str, Authorizer],
 ) -> Route:
-    method, path = properties["Method"].upper(), properties["Path"]
+    method, path = properties.get("Method", "").upper(), properties.get("Path", DEFAULT)
     if method in {"ANY", "*"} or "{" in path:
         raise TemplateError(f"{function.logical_id}: route {method} {path} is not simulated")
     authorizer = properties.get("Auth", {}).get("Authorizer")

@@ -139,20 +139,28 @@ class Phone:
             return UserInfo(raw_data, signature, encrypted_data, iv, self._cloud_id(data))
 
     def encrypt(
-        self, plaintext: Mapping[str, object] | bytes, session_key: str | None = None
+        self,
+        plaintext: Mapping[str, object] | bytes,
+        session_key: str | None = None,
+        *,
+        vouched_for: bool = False,
     ) -> tuple[str, str]:
-        """Encrypt anything as open data, unknown to checkEncryptedData.
+        """Encrypt anything as open data.
 
         Args:
             plaintext: A JSON object, or bytes as they are.
             session_key: Base64 of 16 bytes; the live one by default.
+            vouched_for: Whether checkEncryptedData knows it.
 
         Returns:
             encryptedData and iv, both base64.
         """
         raw = plaintext if isinstance(plaintext, bytes) else to_json(plaintext).encode()
         with self._world.lock:
-            return encrypt(session_key or self._person.live_session_key(), raw)
+            encrypted = encrypt(session_key or self._person.live_session_key(), raw)
+            if vouched_for:
+                self._world.open_data.remember_phone(self.appid, encrypted[0])
+            return encrypted
 
     def expire_session_key(self) -> None:
         """Let the session_key expire, as wx.checkSession would then report."""

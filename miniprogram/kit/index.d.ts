@@ -42,6 +42,7 @@ export type ServerCode =
   | 'user_blocked'
   | 'user_restricted'
   | 'wrong_address'
+  | 'no_such_route'
   | 'request_too_large'
   | 'login_code_rejected'
   | 'phone_code_rejected'

@@ -24,6 +24,8 @@ OPEN_DATA = {
 }
 MADE_UP = base64.urlsafe_b64encode(bytes(52)).decode().rstrip("=")
 
+A_FORM = "body: is a form: set content-type to application/json; send a JSON object"
+
 each_post = pytest.mark.parametrize("route", ["/login", "/phone", "/decrypt"])
 
 Untouched = Callable[[], None]
@@ -53,7 +55,7 @@ def untouched(token: str, deployment: Deployment, wechat: SimulatedWeChat) -> Un
 @pytest.mark.parametrize(
     ("body", "problem", "detail"),
     [
-        (b"code=0123", INVALID, "body: must be JSON (RFC 8259) in UTF-8"),
+        (b"code=0123", INVALID, A_FORM),
         (b"[]", INVALID, "body: must be a JSON object"),
         (b"{}".ljust(16_385), TOO_LARGE, "The body may hold 16 KiB at most."),
     ],
@@ -84,7 +86,7 @@ def test_a_code_that_wx_cannot_have_given(api: Api, untouched: Untouched, route:
 
 def test_a_code_that_wechat_does_not_know(api: Api, token: str, deployment: Deployment) -> None:
     stored = deployment.dump()
-    for code in ("x", "x" * 256, "0" + "A" * 31, "-_"):
+    for code in ("x", "x" * 256, "1" + "A" * 31, "-_"):
         assert api.login(code).problem == (422, "login_code_rejected", "login_again")
         assert api.phone(code).problem == (422, "phone_code_rejected", "authorize_again")
         answer = api.decrypt(token=token, **OPEN_DATA, code=code)

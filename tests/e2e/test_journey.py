@@ -40,7 +40,7 @@ def test_session_check(api: Api, phone: Phone, asked: Asked) -> None:
 
 def test_a_phone_code_sent_as_a_login_code_is_told_so(api: Api, phone: Phone) -> None:
     answer = api.login(phone.tap_phone_number().code)
-    assert answer.problem == (422, "login_code_rejected", "login_again")
+    assert answer.problem == (400, "invalid_request", "fix_request")
     assert answer.json["detail"].startswith("This has the form of a phone code")
 
 

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import time_machine
@@ -17,6 +18,7 @@ from wechat_auth.failure_budget import QUESTIONS_PER_FAILURE
 
 NUMBER = {"phoneNumber": "13800138000", "purePhoneNumber": "13800138000", "countryCode": "86"}
 UNDECRYPTABLE = (422, "undecryptable", "login_again")
+INVALID = (400, "invalid_request", "fix_request")
 QUESTIONS = 50 * QUESTIONS_PER_FAILURE
 
 
@@ -30,12 +32,12 @@ class TestDecrypt:
         answer = api.decrypt(token=token, **legacy(phone.tap_phone_number()))
         assert (answer.status, answer.json) == (200, {"data": NUMBER})
 
-    def test_user_info_comes_without_the_openid_that_wechat_puts_into_it(
+    def test_user_info_comes_without_the_ids_that_wechat_puts_into_it(
         self, api: Api, phone: Phone
     ) -> None:
         token, info = api.logged_in(phone), phone.user_info()
         data = api.decrypt(token=token, **old_style(info)).json["data"]
-        assert data == json.loads(info.raw_data) | {"unionId": phone.unionid}
+        assert data == json.loads(info.raw_data)
 
     def test_data_of_any_other_kind_comes_as_it_is(self, api: Api, phone: Phone) -> None:
         token = api.logged_in(phone)
@@ -55,6 +57,18 @@ class TestDecrypt:
             token = api.logged_in(phone)
         answers = [api.decrypt(token=token, **legacy(tap)) for tap in taps]
         assert [answer.json for answer in answers] == [{"data": NUMBER}] * 3
+
+    def test_logins_within_one_second_keep_their_order(
+        self, api: Api, phone: Phone, clock: time_machine.Traveller
+    ) -> None:
+        clock.move_to(int(time.time()), tick=False)
+        taps = []
+        for _ in range(8):
+            token = api.logged_in(phone)
+            taps.append(phone.tap_phone_number())
+            clock.shift(0.01)
+        answers = [api.decrypt(token=token, **legacy(tap)) for tap in taps[-4:]]
+        assert [answer.json for answer in answers] == [{"data": NUMBER}] * 4
 
     def test_with_a_login_code_it_logs_in_first_and_answers_the_session_too(
         self, api: Api, phone: Phone
@@ -123,11 +137,6 @@ def with_another_iv(phone: Phone) -> Document:
     return legacy(phone.tap_phone_number()) | {"iv": iv}
 
 
-def with_a_wrong_signature(phone: Phone) -> Document:
-    info = phone.user_info()
-    return {**old_style(info), "rawData": info.raw_data, "signature": "0" * 40}
-
-
 FAILURES: dict[str, Damage] = {
     "wrong padding": with_wrong_padding,
     "another iv": with_another_iv,
@@ -138,7 +147,6 @@ FAILURES: dict[str, Damage] = {
     "another app's": number_with(appid="wxfedcba9876543210"),
     "too old": number_with(timestamp=1_700_000_000),
     "perfect, but not WeChat's": number_with(),
-    "a wrong signature": with_a_wrong_signature,
     "an old tap": lambda phone: legacy(phone.tap_phone_number(watermark_age=3600)),
 }
 
@@ -301,6 +309,7 @@ class TestWhoseData:
             {"phoneNumber": "13580006666"},
             {"phoneNumber": "+8513800138000"},
             {"countryCode": ""},
+            {"countryCode": None, "purePhoneNumber": "3800138001"},
             {"purePhoneNumber": "", "phoneNumber": "86"},
         ],
     )
@@ -335,6 +344,19 @@ class TestWhoseData:
         answer = api.decrypt(token=token, **body)
         assert answer.json["data"] == number | {"countryCode": "852", "new": "member"}
 
+    @pytest.mark.parametrize(
+        ("number", "country"),
+        [("13800138000", "86"), ("+8613800138000", "86"), ("85213800138000", "852")],
+    )
+    def test_a_country_code_that_is_null_is_what_the_numbers_say(
+        self, api: Api, phone: Phone, deployment: Deployment, number: str, country: str
+    ) -> None:
+        deployment.configure(CHECK_ENCRYPTED_DATA="false")
+        data = {"phoneNumber": number, "purePhoneNumber": "13800138000", "countryCode": None}
+        body = encrypted(data | {"watermark": watermark(phone)})
+        answer = api.decrypt(token=api.logged_in(phone), **body(phone))
+        assert answer.json == {"data": data | {"countryCode": country}}
+
     @pytest.mark.parametrize("name", ["openId", "unionId"])
     def test_data_of_another_user_is_refused_whatever_encrypted_it(
         self, api: Api, phone: Phone, name: str
@@ -353,7 +375,7 @@ class TestWhoseData:
         phone = wechat.phone()
         token = api.logged_in(phone)
         body = encrypted({"unionId": "u" * 28, "watermark": watermark(phone)})(phone)
-        assert api.decrypt(token=token, **body).json == {"data": {"unionId": "u" * 28}}
+        assert api.decrypt(token=token, **body).json == {"data": {}}
 
 
 def counter(deployment: Deployment) -> Document:
@@ -384,7 +406,111 @@ class TestSignature:
             token=token, **old_style(before), rawData=after.raw_data, signature=after.signature
         )
         assert good.status == 200
-        assert mixed.problem == UNDECRYPTABLE
+        assert mixed.problem == INVALID
+
+    @pytest.mark.parametrize(
+        "rewritten",
+        [
+            lambda raw: json.dumps(json.loads(raw)),
+            lambda raw: json.dumps(json.loads(raw), sort_keys=True, separators=(",", ":")),
+            lambda raw: raw + " ",
+            lambda _: "{}",
+        ],
+        ids=["blanks", "another order", "a blank behind", "something else"],
+    )
+    def test_raw_data_that_was_written_anew_is_named_and_no_failure(
+        self, api: Api, phone: Phone, deployment: Deployment, rewritten: Callable[[str], str]
+    ) -> None:
+        token, info = api.logged_in(phone), phone.user_info()
+        raw = rewritten(info.raw_data)
+        for body in (old_style(info), {"cloudID": info.cloud_id}):
+            answer = api.decrypt(token=token, **body, rawData=raw, signature=info.signature)
+            assert answer.problem == INVALID
+            assert answer.json["detail"] == (
+                "rawData: is not the text that signature was made of: send both exactly as wx gave "
+                "them, rawData not parsed and written anew, or send neither"
+            )
+        assert [i["failures"] for i in deployment.items("Sessions") if "failures" in i] in (
+            [],
+            [{"N": "0"}],
+        )
+
+    def test_raw_data_that_was_encoded_for_a_url_is_taken(self, api: Api, phone: Phone) -> None:
+        token, info = api.logged_in(phone), phone.user_info()
+        raw = quote(info.raw_data, safe="")
+        answer = api.decrypt(token=token, **old_style(info), rawData=raw, signature=info.signature)
+        assert answer.status == 200
+
+    def test_with_data_that_does_not_decrypt_it_says_nothing_of_its_own(
+        self, api: Api, phone: Phone
+    ) -> None:
+        token, info = api.logged_in(phone), phone.user_info()
+        for raw in (info.raw_data, "{}"):
+            body = with_wrong_padding(phone) | {"rawData": raw, "signature": info.signature}
+            assert api.decrypt(token=token, **body).problem == UNDECRYPTABLE
+
+
+class TestTextAsWeChatWritesIt:
+    """Control characters and halves of characters, which RFC 8259 does not allow."""
+
+    @pytest.mark.parametrize(
+        ("name", "read"),
+        [
+            (b"\x14abc", "\x14abc"),
+            (b"a\x08b\x00c", "a\x08b\x00c"),
+            (b"two\nlines\tand\r", "two\nlines\tand\r"),
+            (b"caf\xe9", "caf\ufffd"),
+            (b"half \xf0\x9f\x98", "half \ufffd"),
+            (b"\xed\xa0\xbd", "\ufffd\ufffd\ufffd"),
+            (b"\xff\xfe\x00", "\ufffd\ufffd\x00"),
+            (b"\\ud83d", "\ud83d"),
+        ],
+    )
+    def test_a_nickname_is_read_and_no_failure_counted(
+        self,
+        api: Api,
+        phone: Phone,
+        deployment: Deployment,
+        asked: Asked,
+        name: bytes,
+        read: str,
+    ) -> None:
+        token = api.logged_in(phone)
+        answer = api.decrypt(token=token, **encrypted(profile(phone, name))(phone))
+        assert answer.json == {"data": {"nickName": read, "gender": 0}}
+        assert [item for item in deployment.items("Sessions") if "failures" in item] == []
+        assert asked("checkEncryptedData") == 0
+
+    def test_with_a_member_that_is_no_profiles_it_could_be_forged_and_is_refused(
+        self, api: Api, phone: Phone
+    ) -> None:
+        token = api.logged_in(phone)
+        text = profile(phone, b'\x14","openGId":"forged')
+        assert api.decrypt(token=token, **encrypted(text)(phone)).problem == UNDECRYPTABLE
+
+    def test_without_the_users_openid_it_is_refused(self, api: Api, phone: Phone) -> None:
+        token = api.logged_in(phone)
+        text = profile(phone, b"\x14").replace(b"openId", b"city")
+        assert api.decrypt(token=token, **encrypted(text)(phone)).problem == UNDECRYPTABLE
+
+    def test_a_phone_number_may_hold_it_if_wechat_vouches_for_the_number(
+        self, api: Api, phone: Phone, deployment: Deployment
+    ) -> None:
+        token = api.logged_in(phone)
+        text = json.dumps(NUMBER | {"new": "#", "watermark": watermark(phone)}).encode()
+        text = text.replace(b"#", b"\x14\xff")
+        assert api.decrypt(token=token, **encrypted(text)(phone)).problem == UNDECRYPTABLE
+        encrypted_data, iv = phone.encrypt(text, vouched_for=True)
+        vouched_for = {"encryptedData": encrypted_data, "iv": iv}
+        assert api.decrypt(token=token, **vouched_for).json["data"]["new"] == "\x14\ufffd"
+        deployment.configure(CHECK_ENCRYPTED_DATA="false")
+        assert api.decrypt(token=token, **vouched_for).problem == UNDECRYPTABLE
+
+
+def profile(phone: Phone, name: bytes) -> bytes:
+    """Write a profile as WeChat would, whatever is in the nickname."""
+    written = {"openId": phone.openid, "nickName": "#", "gender": 0}
+    return json.dumps(written | {"watermark": watermark(phone)}).encode().replace(b"#", name)
 
 
 class TestCloudID:
@@ -418,12 +544,12 @@ class TestCloudID:
         # It stays counted: a cloudID of one's own must not make tries at a ciphertext free.
         assert counter(deployment)["failures"] == {"N": "1"}
 
-    def test_of_user_info_comes_without_the_openid(self, api: Api, phone: Phone) -> None:
+    def test_of_user_info_comes_without_the_ids(self, api: Api, phone: Phone) -> None:
         token, info = api.logged_in(phone), phone.user_info()
         answer = api.decrypt(
             token=token, cloudID=info.cloud_id, rawData=info.raw_data, signature=info.signature
         )
-        assert answer.json["data"] == json.loads(info.raw_data) | {"unionId": phone.unionid}
+        assert answer.json["data"] == json.loads(info.raw_data)
 
     @pytest.mark.parametrize(("age", "status"), [(590, 200), (610, 422), (-610, 422)])
     def test_its_age_is_limited_either_way(
@@ -448,7 +574,7 @@ class TestCloudID:
         answer = api.decrypt(
             token=token, cloudID=info.cloud_id, rawData=info.raw_data, signature="0" * 40
         )
-        assert answer.problem == UNDECRYPTABLE
+        assert answer.problem == INVALID
 
     def test_of_another_user_made_up_or_expired_is_refused_and_counted(
         self,

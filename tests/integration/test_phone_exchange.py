@@ -23,6 +23,7 @@ from wechat_auth.wechat import PhoneNumber
 NUMBER = {"phoneNumber": "13800138000", "purePhoneNumber": "13800138000", "countryCode": "86"}
 MOBILE = PhoneNumber("13800138000", "13800138000", "86")
 REJECTED = (422, "phone_code_rejected", "authorize_again")
+INVALID = (400, "invalid_request", "fix_request")
 PAUSES = [0.1, 0.15, 0.225, 0.3375, 0.50625, 0.759375, 0.8, 0.8]
 """Seconds between two looks of one who waits, at most."""
 
@@ -355,7 +356,7 @@ class TestWhoseCode:
 
     def test_a_login_code_is_told_apart_by_its_form(self, api: Api, phone: Phone) -> None:
         answer = api.phone(phone.login())
-        assert answer.problem == REJECTED
+        assert answer.problem == INVALID
         assert answer.json["detail"] == (
             "This has the form of a wx.login code: send e.detail.code of the getPhoneNumber "
             "button; the two codes are not interchangeable."
@@ -368,7 +369,9 @@ class TestWhoseCode:
         other = App("wxfedcba9876543210", "0" * 32)
         deployment.serve_apps(*deployment.wechat.apps[:1], other)
         code = phone.tap_phone_number().code
-        assert api.phone(code, appid=other.appid).problem == REJECTED
+        answer = api.phone(code, appid=other.appid)
+        assert answer.problem == INVALID
+        assert answer.json["detail"].startswith("This phone code was made in another mini-program")
         assert api.phone(code, appid=phone.appid).json == NUMBER
         assert api.phone(phone.tap_phone_number().code).problem[1] == "invalid_request"
 

@@ -73,7 +73,9 @@ class TestTable:
         api.logged_in(phone)
         (item,) = deployment.items("Sessions")
         issued, _, secret_hash = item["session"]["S"].partition("#")
-        forged = item["user"]["B"] + int(issued).to_bytes(4, "big") + bytes.fromhex(secret_hash)
+        forged = (
+            item["user"]["B"] + int(issued[:10]).to_bytes(4, "big") + bytes.fromhex(secret_hash)
+        )
         token = base64.urlsafe_b64encode(forged).decode().rstrip("=")
         assert api.session(token).problem == SESSION_ENDED
 
@@ -338,7 +340,7 @@ class TestFailureBudget:
             with pytest.raises(AuthError) as caught:
                 budget.count(Spent(session.user))
             assert caught.value.problem is TOO_MANY_FAILURES
-            assert caught.value.retry_after in range(DAY // 2 - 5, DAY // 2 + 1)  # noon, UTC
+            assert caught.value.retry_after in range(DAY // 2 - 60, DAY // 2 + 1)  # noon, UTC
         assert sessions.history(session).spent.failures == 50
         clock.shift(DAY // 2)
         assert sessions.history(session).spent.failures == 0
@@ -404,7 +406,6 @@ class TestAuthorizer:
         }
         for header in (f"Basic {token}", token, "Bearer", "Bearer x", ""):
             assert authorized(deployment, header) == {"isAuthorized": False}
-        assert deployment.stack.invoke("authorizer", {}) == {"isAuthorized": False}
 
     def test_unionid_is_empty_where_wechat_told_none(
         self, api: Api, wechat: SimulatedWeChat, deployment: Deployment

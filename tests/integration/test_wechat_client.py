@@ -1,5 +1,6 @@
 """The client of WeChat's API against the simulated WeChat, over HTTP and its breakdowns."""
 
+import json
 import logging
 import re
 import socket
@@ -322,7 +323,29 @@ class TestBreakdowns:
             number = WeChat([url]).phone_number("t", "code")
         assert number == PhoneNumber("13800138000", "13800138000", "86")
 
-    @pytest.mark.parametrize("country_code", ["null", "true", '""', "[86]", "8.6"])
+    def test_a_country_code_that_is_null_is_what_the_numbers_say(self) -> None:
+        with canned(http(phone_reply("null"))) as url:
+            number = WeChat([url]).phone_number("t", "code")
+        assert number == PhoneNumber("13800138000", "13800138000", "86")
+
+    @pytest.mark.parametrize(
+        ("written", "read"),
+        [(b"a\x14b", "a\x14b"), (b"a\nb", "a\nb"), (b"a\xffb", "a\ufffdb"), (b"\\ud83d", "\ud83d")],
+    )
+    @pytest.mark.parametrize("within", ["a text", "an object"])
+    def test_what_rfc_8259_refuses_is_read_all_the_same(
+        self, written: bytes, read: str, within: str
+    ) -> None:
+        data = b'{"data":{"nickName":"#"}}'
+        if within == "a text":
+            data = json.dumps(data.decode()).encode()
+        reply = (
+            b'\xef\xbb\xbf{"errcode":0,"errmsg":"\xe9\x07","data_list":[{"json":' + data + b"}]}"
+        )
+        with canned(http(reply.replace(b"#", written))) as url:
+            assert WeChat([url]).open_data("t", "o", "cloud") == {"nickName": read}
+
+    @pytest.mark.parametrize("country_code", ["true", '""', "[86]", "8.6"])
     def test_a_number_without_its_country_code_is_no_answer(self, country_code: str) -> None:
         with (
             canned(http(phone_reply(country_code))) as url,
@@ -430,6 +453,11 @@ class TestErrcodes:
                 40029,
                 "6123abcd-0a1b2c3d-0000ffff",
             ),
+            (
+                '{"errcode": 40029, "errmsg": "invalid code, hints: [ req_id: AbCd-1f_0gh45 ]"}',
+                40029,
+                "AbCd-1f_0gh45",
+            ),
             ('{"errcode": "40029", "errmsg": "a text"}', -1, None),
             ('{"errcode": null}', -1, None),
         ],
@@ -450,6 +478,22 @@ class TestErrcodes:
         assert (caught.value.errcode, caught.value.problem) == (40164, MISCONFIGURED)
         assert (caught.value.remedy or "").endswith("(the address is 127.0.0.1)")
         assert "127.0.0.1" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("errmsg", "address"),
+        [
+            ("invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist", "203.0.113.7"),
+            ("invalid ip 2001:db8::7 ipv6 2001:db8::7, not in whitelist", "2001:db8::7"),
+            ("invalid ip [2001:DB8:0:0:1:0:0:1], not in whitelist", "2001:DB8:0:0:1:0:0:1"),
+            ("not in whitelist rid: 6123abcd-0a1b2c3d-0000ffff", None),
+        ],
+    )
+    def test_of_either_version_of_ip(self, errmsg: str, address: str | None) -> None:
+        reply = json.dumps({"errcode": 40164, "errmsg": errmsg}).encode()
+        with canned(http(reply)) as url, pytest.raises(WeChatError) as caught:
+            WeChat([url]).stable_access_token(APPID, SECRET)
+        remedy = caught.value.remedy or ""
+        assert remedy.endswith(f"(the address is {address})" if address else "egress address")
 
     @pytest.mark.parametrize("errcode", [40125, 40001])
     def test_a_wrong_app_secret_is_the_operators_to_mend(

@@ -96,11 +96,23 @@ def test_an_app_that_is_not_served_is_refused_before_anything_is_asked(
         store(client, "AppSecrets", appid, served=[ONE], ask=pytest.fail)
 
 
-@pytest.mark.parametrize("content", ["oops", "[]", '"secret"'])
-def test_what_no_function_can_use_is_replaced(client: "SecretsManagerClient", content: str) -> None:
+@pytest.mark.parametrize("content", ["oops", "[1]", '"secret"', "7"])
+def test_what_cannot_be_read_is_left_alone_since_others_may_be_in_it(
+    client: "SecretsManagerClient", content: str
+) -> None:
     client.put_secret_value(SecretId="AppSecrets", SecretString=content)
-    store(client, "AppSecrets", ONE, served=[ONE], ask=lambda _: SECRET)
-    assert stored(client) == {ONE: SECRET}
+    with pytest.raises(SecretError, match="Nothing was stored, since AppSecrets of other apps"):
+        store(client, "AppSecrets", ONE, served=[ONE], ask=pytest.fail)
+    assert client.get_secret_value(SecretId="AppSecrets")["SecretString"] == content
+
+
+def test_what_was_stored_in_another_form_is_kept_in_the_right_one(
+    client: "SecretsManagerClient",
+) -> None:
+    content = "\ufeff" + json.dumps({"appid": f" {OTHER.upper()}", "secret": ANOTHER})
+    client.put_secret_value(SecretId="AppSecrets", SecretString=content)
+    store(client, "AppSecrets", ONE, served=[ONE, OTHER], ask=lambda _: SECRET)
+    assert stored(client) == {ONE: SECRET, OTHER: ANOTHER}
 
 
 def test_of_two_at_the_same_time_the_second_is_refused(client: "SecretsManagerClient") -> None:

@@ -12,8 +12,9 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from infra.cloudformation import read_document
-from local.template import Application, read_template
-from wechat_auth.errors import PROBLEMS
+from local.template import DEFAULT, Application, read_template
+from wechat_auth.errors import NO_SUCH_ROUTE, PROBLEMS
+from wechat_auth.mistakes import ROUTES
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,7 +56,12 @@ def test_the_document_is_valid_openapi_3_1(openapi: dict[str, Any]) -> None:
 def test_the_document_describes_exactly_the_templates_routes(
     openapi: dict[str, Any], application: Application
 ) -> None:
-    assert operations(openapi).keys() == {route.key for route in application.routes}
+    assert operations(openapi).keys() | {DEFAULT} == {route.key for route in application.routes}
+
+
+def test_a_request_without_a_route_is_told_exactly_those(application: Application) -> None:
+    told = {f"{method} {path}" for path, methods in ROUTES.items() for method in methods}
+    assert told | {DEFAULT} == {route.key for route in application.routes}
 
 
 def test_every_function_folder_is_in_the_template_and_has_its_handler(
@@ -99,7 +105,8 @@ def test_every_error_status_of_the_code_is_documented(openapi: dict[str, Any]) -
         for operation in operations(openapi).values()
         for status in operation["responses"]
     }
-    assert documented == {200, 204} | {problem.status for problem in PROBLEMS}
+    coded = {problem.status for problem in PROBLEMS if problem is not NO_SUCH_ROUTE}
+    assert documented == {200, 204} | coded
 
 
 def test_requests_may_hold_more_and_answers_hold_nothing_else(openapi: dict[str, Any]) -> None:

@@ -9,6 +9,11 @@ PHONE_CODE_SENT_AS_LOGIN_CODE = (
     "wx.login here."
 )
 
+PHONE_CODE_OF_ANOTHER_APP = (
+    "This phone code was made in another mini-program than the one of the session, or of appid: "
+    "send it to the deployment, and with the session, of the app in which the user tapped."
+)
+
 _LOGIN_CODE_LENGTH = 32
 _PHONE_CODE_LENGTH = 64
 

@@ -60,14 +60,19 @@ WRONG_ADDRESS = Problem(
     "wrong_address", 403, "fix_request", "服务地址不正确", "This address is not the right one",
     "Requests reach this service only through the address in front of it: send them there.",
 )  # fmt: skip
+NO_SUCH_ROUTE = Problem(
+    "no_such_route", 404, "fix_request", "请求地址或方法不正确", "There is no such route",
+    "No route takes this method and path.",
+)  # fmt: skip
 REQUEST_TOO_LARGE = Problem(
     "request_too_large", 413, "fix_request", "请求内容过大", "The request is too large",
     "The body may hold 16 KiB at most.",
 )  # fmt: skip
 LOGIN_CODE_REJECTED = Problem(
     "login_code_rejected", 422, "login_again", "登录失败，请重试", "Login failed, please try again",
-    "WeChat does not accept this login code: it works once and for 5 minutes. Call wx.login and "
-    "send the new code.",
+    "WeChat does not accept this login code: it works once, for 5 minutes, and only in the app it "
+    "was made in. Call wx.login and send the new code. If every code is rejected, the mini-program "
+    "has another appid (project.config.json) than the one that is served here.",
 )  # fmt: skip
 PHONE_CODE_REJECTED = Problem(
     "phone_code_rejected", 422, "authorize_again", "获取手机号失败，请重新点击授权",
@@ -124,7 +129,7 @@ WECHAT_UNAVAILABLE = Problem(
 
 PROBLEMS = (
     INVALID_REQUEST, SESSION_INVALID, USER_BLOCKED, USER_RESTRICTED, WRONG_ADDRESS,
-    REQUEST_TOO_LARGE, LOGIN_CODE_REJECTED, PHONE_CODE_REJECTED, UNDECRYPTABLE,
+    NO_SUCH_ROUTE, REQUEST_TOO_LARGE, LOGIN_CODE_REJECTED, PHONE_CODE_REJECTED, UNDECRYPTABLE,
     TOO_MANY_REQUESTS, TOO_MANY_FAILURES, INTERNAL_ERROR, MISCONFIGURED, LOGIN_UNFINISHED,
     QUOTA_EXHAUSTED, STORAGE_UNAVAILABLE, WECHAT_UNAVAILABLE,
 )  # fmt: skip
@@ -264,7 +269,7 @@ ERRCODES_OF_CALL: dict[tuple[str, int], Errcode] = {
         "CheckEncryptedData=false, which gives up the proof that WeChat made a phone number",
     ),
     # The access_token is the app's, so it is the code that is another app's.
-    ("getPhoneNumber", 40013): Errcode(PHONE_CODE_REJECTED),
+    ("getPhoneNumber", 40013): Errcode(INVALID_REQUEST),
     ("getPhoneNumber", 40029): Errcode(PHONE_CODE_REJECTED),
     ("getPhoneNumber", 40163): Errcode(PHONE_CODE_REJECTED),
 }
@@ -280,6 +285,8 @@ APP_SECRET_REFUSED = frozenset({40001, 40125})
 """errcodes by which code2Session and the token calls refuse the AppSecret."""
 CODE_INVALID = 40029
 """The errcode of a login or phone code that is unknown, of the other kind or expired."""
+APPID_INVALID = 40013
+"""The errcode of an appid that is wrong; of getPhoneNumber, of a code that is another app's."""
 ADDRESS_REFUSED = 40164
 """The errcode of a call from an address that the IP whitelist does not hold."""
 NOT_MADE_BY_WECHAT = 1
@@ -324,14 +331,10 @@ class AuthError(Exception):
         self.call = call
         super().__init__(f"{problem.code}: {self.detail}")
 
-    def because(self, detail: str) -> "AuthError":
-        """Return the same error with another detail, when more can be said to the client."""
-        return AuthError(self.problem, detail, errcode=self.errcode, rid=self.rid, call=self.call)
-
-    def answered_as(self, problem: Problem) -> "AuthError":
+    def answered_as(self, problem: Problem, detail: str | None = None) -> "AuthError":
         """Return the same error for the log and the metrics, answered to the client as another."""
         other = AuthError(
-            problem, errcode=self.errcode, rid=self.rid, remedy=self.remedy,
+            problem, detail, errcode=self.errcode, rid=self.rid, remedy=self.remedy,
             reason=self.reason, call=self.call,
         )  # fmt: skip
         other.origin = self.origin

@@ -13,25 +13,29 @@ import re
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import wraps
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from wechat_auth import invocation
+from wechat_auth import invocation, mistakes
 from wechat_auth.backend import Backend, backend
 from wechat_auth.errors import (
     INTERNAL_ERROR,
+    NO_SUCH_ROUTE,
     REQUEST_TOO_LARGE,
     SESSION_INVALID,
     WRONG_ADDRESS,
     AuthError,
     invalid_field,
+    misconfigured,
 )
 from wechat_crypto import parse_json
 
 MAX_BODY = 16 * 1024
 """Bytes a request's body may hold."""
+_B64TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, section 2.1
 _IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9_-]{16,128}")  # long enough that nobody guesses one
 
 Event = Mapping[str, Any]
@@ -80,22 +84,28 @@ class Request:
             raise AuthError(REQUEST_TOO_LARGE)
         try:
             # RFC 8259, 8.1: a byte order mark may be ignored.
-            text = raw.decode("utf-8-sig")
-            document = parse_json(text, unique=True, finite=False)
+            document = parse_json(raw.decode("utf-8-sig"), unique=True, finite=False)
         except ValueError:
-            raise invalid_field("body", "must be JSON (RFC 8259) in UTF-8") from None
+            document = None
         if not isinstance(document, dict):
-            raise invalid_field("body", "must be a JSON object")
+            content_type = self.headers.get("content-type", "")
+            raise invalid_field("body", mistakes.of_body(raw, content_type))
         return document
 
     def bearer(self) -> str:
         """Return the Bearer token.
 
         Raises:
-            AuthError: ``session_invalid`` if there is none.
+            AuthError: ``session_invalid`` if there is none; ``invalid_request`` if it stands
+                elsewhere, which no new login would mend.
         """
         token = self.optional_bearer()
         if token is None:
+            body: dict[str, Any] = {}
+            with suppress(AuthError):
+                body = self.body()
+            if mistake := mistakes.of_missing_token(self.headers, self.query, body):
+                raise invalid_field("Authorization", f"{mistake}; send Bearer and the token here")
             raise AuthError(SESSION_INVALID)
         return token
 
@@ -103,7 +113,8 @@ class Request:
         """Return the Bearer token, or ``None`` if there is no Authorization header at all.
 
         Raises:
-            AuthError: ``session_invalid`` if the header is there but is no Bearer token.
+            AuthError: ``session_invalid`` or ``invalid_request`` if the header is there but is no
+                Bearer token.
         """
         value = self.headers.get("authorization")
         return None if value is None else bearer_token(value)
@@ -163,8 +174,12 @@ def endpoint(handle: Callable[[Request, Backend], Reply]) -> LambdaHandler:
     """
 
     def serve(event: Event, made: Backend, current: invocation.Invocation) -> dict[str, Any]:
+        if not _is_request(event):
+            return _not_served(event, current)
         request = Request.from_event(event)
         _require_edge(request, made.settings.origin_secret_sha256)
+        if event["routeKey"] == "$default":
+            raise _no_such_route(event)
         reply = handle(request, made)
         answer = _answer(reply.status, reply.body, "application/json")
         return _logged(answer, event, current)
@@ -185,11 +200,13 @@ def authorizer(authorize: Callable[[str, Backend], Mapping[str, str]]) -> Lambda
     """
 
     def serve(event: Event, made: Backend, _: invocation.Invocation) -> dict[str, Any]:
+        if (remedy := mistakes.of_event(event)) or "headers" not in event:
+            raise misconfigured(remedy or mistakes.PING)
         token = bearer_token(_headers(event).get("authorization", ""))
         return {"isAuthorized": True, "context": authorize(token, made)}
 
     def refuse(error: AuthError, _: Event, __: invocation.Invocation) -> dict[str, Any]:
-        if error.problem is SESSION_INVALID:
+        if error.problem.status < HTTPStatus.INTERNAL_SERVER_ERROR:
             return {"isAuthorized": False}
         raise error
 
@@ -221,9 +238,10 @@ def _shell(
         context: invocation.LambdaContext,
         make_backend: Callable[[], Backend] = backend,
     ) -> dict[str, Any]:
-        with invocation.serving(
-            context, event.get("requestContext", {}).get("requestId")
-        ) as current:
+        if not isinstance(event, dict):
+            event = {}  # an invocation may bring any JSON
+        request_id = (event.get("requestContext") or {}).get("requestId")
+        with invocation.serving(context, request_id) as current:
             try:
                 return serve(event, make_backend(), current)
             except Exception as caught:  # noqa: BLE001  nothing may reach the client as it is
@@ -231,6 +249,24 @@ def _shell(
             return refuse(error, event, current)
 
     return handler
+
+
+def _is_request(event: Event) -> bool:
+    return event.get("version") == "2.0" and "http" in (event.get("requestContext") or {})
+
+
+def _not_served(event: Event, current: invocation.Invocation) -> dict[str, Any]:
+    """Answer what is no request of an HTTP API; a ping or a test is nobody's fault."""
+    if remedy := mistakes.of_event(event):
+        raise misconfigured(remedy)
+    fields = {"requestId": current.request_id, "remedy": mistakes.PING}
+    invocation.logger.warning("not an HTTP request", extra=fields)
+    return {"statusCode": HTTPStatus.BAD_REQUEST.value, "headers": {}}
+
+
+def _no_such_route(event: Event) -> AuthError:
+    http = event["requestContext"]["http"]
+    return AuthError(NO_SUCH_ROUTE, mistakes.of_route(http["method"], event["rawPath"]))
 
 
 def _require_edge(request: Request, expected: str) -> None:
@@ -266,12 +302,15 @@ def bearer_token(authorization: str) -> str:
     """Take the token out of an Authorization header's value.
 
     Raises:
-        AuthError: ``session_invalid`` if it is no Bearer token.
+        AuthError: ``session_invalid`` if it holds no token; ``invalid_request`` if it holds one but
+            is no Bearer token, which no new login would mend.
     """
     scheme, _, token = authorization.partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise AuthError(SESSION_INVALID)
-    return token.strip()
+    if scheme.lower() == "bearer" and _B64TOKEN.fullmatch(token.strip()):
+        return token.strip()
+    if mistake := mistakes.of_authorization(authorization):
+        raise invalid_field("Authorization", mistake)
+    raise AuthError(SESSION_INVALID)
 
 
 def prefers_english(accept_language: str) -> bool:

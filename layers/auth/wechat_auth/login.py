@@ -8,6 +8,7 @@ from wechat_auth.codes import PHONE_CODE_SENT_AS_LOGIN_CODE, looks_like_phone_co
 from wechat_auth.errors import (
     APP_SECRET_REFUSED,
     CODE_INVALID,
+    INVALID_REQUEST,
     LOGIN_UNFINISHED,
     AuthError,
     WeChatError,
@@ -33,8 +34,8 @@ def login(
         sessions: Where the session is started.
 
     Raises:
-        AuthError: ``login_code_rejected``, ``user_blocked``, ``wechat_unavailable``,
-            ``login_unfinished`` or an operator's fault.
+        AuthError: ``login_code_rejected``, ``invalid_request`` if it is a phone code,
+            ``user_blocked``, ``wechat_unavailable``, ``login_unfinished`` or an operator's fault.
     """
     secrets.key_ring()  # without it no session can be stored, and the code would be spent in vain
     secret = secrets.app_secret(appid)
@@ -48,7 +49,7 @@ def login(
         if error.errcode in APP_SECRET_REFUSED:
             secrets.app_secret_refused()
         if error.errcode == CODE_INVALID and looks_like_phone_code(code):
-            raise error.because(PHONE_CODE_SENT_AS_LOGIN_CODE) from None
+            raise error.answered_as(INVALID_REQUEST, PHONE_CODE_SENT_AS_LOGIN_CODE) from None
         raise
     with login_code_spent():
         issued = sessions.issue(appid, who)

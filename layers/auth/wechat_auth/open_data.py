@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from wechat_auth import invocation
-from wechat_auth.errors import UNDECRYPTABLE, AuthError, WeChatError
+from wechat_auth.errors import UNDECRYPTABLE, AuthError, WeChatError, invalid_field
 from wechat_auth.failure_budget import FailureBudget
 from wechat_auth.fields import EncryptedOpenData
 from wechat_auth.sessions import History, Session
-from wechat_auth.wechat import WeChat
+from wechat_auth.wechat import WeChat, country_code
 from wechat_crypto import (
     OpenDataError,
     decrypt_open_data,
@@ -28,8 +29,11 @@ from wechat_crypto import (
 if TYPE_CHECKING:
     from wechat_auth.tokens.access_tokens import AccessTokens
 
-_KEPT_HERE = frozenset({"watermark", "openId"})  # an openid never reaches a client
+_KEPT_HERE = frozenset({"watermark", "openId", "unionId"})  # no client gets these
 _PHONE_FIELDS = frozenset({"phoneNumber", "purePhoneNumber", "countryCode"})
+_PROFILE_FIELDS = _KEPT_HERE | {
+    "nickName", "gender", "language", "city", "province", "country", "avatarUrl",
+}  # fmt: skip
 _NOT_A_DIGIT = re.compile(r"[^0-9]")
 
 
@@ -61,14 +65,18 @@ class OpenData:
             history: The session, the session_keys to try, and today's failures.
 
         Returns:
-            The data without its ``watermark``, and without ``openId``, which no client gets.
+            The data without its ``watermark``, and without ``openId`` and ``unionId``, which no
+            client gets.
 
         Raises:
-            AuthError: ``undecryptable``, ``too_many_failures``, ``wechat_unavailable`` or an
+            AuthError: ``invalid_request`` if only rawData and its signature are wrong;
+                ``undecryptable``, ``too_many_failures``, ``wechat_unavailable`` or an
                 operator's fault.
         """
         self.failure_budget.check(history.spent)
-        data = self._decrypt(encrypted, history) if encrypted.encrypted_data else None
+        data, keys = None, history.session_keys
+        if encrypted.encrypted_data:
+            data, keys = self._decrypt(encrypted, history)
         if data is None and encrypted.cloud_id:
             self.failure_budget.count(history.spent)
             data = self._exchange(encrypted, history)
@@ -80,9 +88,15 @@ class OpenData:
         if data is None:
             invocation.count("DecryptFailures")
             raise AuthError(UNDECRYPTABLE)
+        if not _signature_good(encrypted, keys):
+            raise invalid_field(
+                "rawData",
+                "is not the text that signature was made of: send both exactly as wx gave them, "
+                "rawData not parsed and written anew, or send neither",
+            )
         invocation.count("Decrypts")
         if "countryCode" in data:
-            data["countryCode"] = str(data["countryCode"])
+            data["countryCode"] = _country_code(data)
         return {name: value for name, value in data.items() if name not in _KEPT_HERE}
 
     def _vouched_for(
@@ -104,12 +118,15 @@ class OpenData:
         self.failure_budget.give_back(history.spent, encrypted.encrypted_data)
         return data
 
-    def _decrypt(self, encrypted: EncryptedOpenData, history: History) -> dict[str, Any] | None:
+    def _decrypt(
+        self, encrypted: EncryptedOpenData, history: History
+    ) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
         """Try each session_key: wx.login around the tap replaces it, the data needs the one before.
 
-        All of them though one fits, so that what WeChat then refuses was no less work.
+        All of them though one fits, so that what WeChat then refuses was no less work. Return the
+        data with its key, or ``None`` with all of them.
         """
-        found = None
+        found, keys = None, history.session_keys
         for session_key in history.session_keys:
             try:
                 data = decrypt_open_data(
@@ -119,12 +136,23 @@ class OpenData:
                     appid=history.session.appid,
                     now=self.clock(),
                     max_age=self.max_age,
+                    may_be_irregular=lambda data: self._may_be_irregular(data, history.session),
                 )
             except OpenDataError:
                 continue
-            good = _signature_good(encrypted, (session_key,)) & _consistent(data, history.session)
-            found = data if good else None
-        return found
+            if _consistent(data, history.session):
+                found, keys = data, (session_key,)
+        return found, keys
+
+    def _may_be_irregular(self, data: Mapping[str, Any], session: Session) -> bool:
+        """Tell whether what this says may be in broken text, as forged data is.
+
+        So may a number that WeChat then vouches for, and the user's own profile, all of which they
+        can set to what they like in WeChat itself.
+        """
+        if _PHONE_FIELDS & data.keys():
+            return self.check_encrypted_data
+        return data.keys() <= _PROFILE_FIELDS and data.get("openId") == session.openid
 
     def _made_by_wechat(self, encrypted: EncryptedOpenData, history: History) -> bool:
         return self.access_tokens.using(
@@ -145,11 +173,9 @@ class OpenData:
             raise
         if data is None:
             return None
-        good = (
-            has_watermark(data, appid=session.appid, now=self.clock(), max_age=self.max_age)
-            and _signature_good(encrypted, history.session_keys)
-            and _consistent(data, session)
-        )
+        good = has_watermark(
+            data, appid=session.appid, now=self.clock(), max_age=self.max_age
+        ) and _consistent(data, session)
         return data if good else None
 
 
@@ -157,7 +183,11 @@ def _signature_good(encrypted: EncryptedOpenData, session_keys: tuple[str, ...])
     raw_data, signature = encrypted.raw_data, encrypted.signature
     if raw_data is None or signature is None:
         return True
-    return any(verify_raw_data_signature(raw_data, key, signature) for key in session_keys)
+    return any(
+        verify_raw_data_signature(text, key, signature)
+        for text in (raw_data, unquote(raw_data))  # some front ends encode it for a URL
+        for key in session_keys
+    )
 
 
 def _consistent(data: Mapping[str, Any], session: Session) -> bool:
@@ -171,7 +201,15 @@ def _consistent(data: Mapping[str, Any], session: Session) -> bool:
     if not _PHONE_FIELDS & data.keys():
         return ours
     number, pure, country = (
-        _NOT_A_DIGIT.sub("", str(data.get(name, "")))
-        for name in ("phoneNumber", "purePhoneNumber", "countryCode")
+        _NOT_A_DIGIT.sub("", text)
+        for text in (*_numbers(data), _country_code(data) if "countryCode" in data else "")
     )
     return ours and bool(pure and country) and number in {pure, country + pure}
+
+
+def _numbers(data: Mapping[str, Any]) -> tuple[str, str]:
+    return str(data.get("phoneNumber", "")), str(data.get("purePhoneNumber", ""))
+
+
+def _country_code(data: Mapping[str, Any]) -> str:
+    return country_code(data["countryCode"], *_numbers(data))

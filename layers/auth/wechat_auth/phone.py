@@ -5,8 +5,12 @@ what is kept of an exchange takes the session of the user, or the key that its c
 """
 
 from wechat_auth import invocation
-from wechat_auth.codes import LOGIN_CODE_SENT_AS_PHONE_CODE, looks_like_login_code
-from wechat_auth.errors import CODE_INVALID, WeChatError
+from wechat_auth.codes import (
+    LOGIN_CODE_SENT_AS_PHONE_CODE,
+    PHONE_CODE_OF_ANOTHER_APP,
+    looks_like_login_code,
+)
+from wechat_auth.errors import APPID_INVALID, CODE_INVALID, INVALID_REQUEST, WeChatError
 from wechat_auth.phone_records import PhoneRecords
 from wechat_auth.sessions import Session
 from wechat_auth.tokens.access_tokens import AccessTokens
@@ -35,7 +39,8 @@ def exchange_phone_code(
         wechat: Exchanges the code.
 
     Raises:
-        AuthError: ``phone_code_rejected``, ``wechat_unavailable``, ``storage_unavailable``,
+        AuthError: ``phone_code_rejected``, ``invalid_request`` if it is a login code or another
+            app's, ``wechat_unavailable``, ``storage_unavailable``,
             ``user_restricted``, ``too_many_requests`` or an operator's fault.
     """
     openid = session.openid if session else None
@@ -47,7 +52,9 @@ def exchange_phone_code(
             )
         except WeChatError as error:
             if error.errcode == CODE_INVALID and looks_like_login_code(code):
-                raise error.because(LOGIN_CODE_SENT_AS_PHONE_CODE) from None
+                raise error.answered_as(INVALID_REQUEST, LOGIN_CODE_SENT_AS_PHONE_CODE) from None
+            if (error.call, error.errcode) == ("getPhoneNumber", APPID_INVALID):
+                raise error.answered_as(INVALID_REQUEST, PHONE_CODE_OF_ANOTHER_APP) from None
             raise
         invocation.count("PhoneExchanges")
         return number

@@ -6,11 +6,11 @@ when it turns out to be wrong: a blob does not unseal, WeChat refuses an AppSecr
 stored cannot be used.
 """
 
-import json
 import time
 from collections.abc import Callable
 
 from wechat_auth import invocation
+from wechat_auth.app_secrets import AppSecretsError, app_secret
 from wechat_auth.errors import misconfigured
 from wechat_auth.storage import Aws, StorageError
 from wechat_crypto import KeyRing, KeyRingError, UnsealError
@@ -79,17 +79,13 @@ class SecretStore:
         """Return the AppSecret of a mini-program.
 
         Raises:
-            AuthError: ``misconfigured``, if it was never stored.
+            AuthError: ``misconfigured``, if it was never stored or cannot be read.
         """
         try:
-            secret = json.loads(self._app_secrets.text()).get(appid)
-        except (ValueError, AttributeError):
+            return app_secret(self._app_secrets.text(), appid)
+        except AppSecretsError as error:
             self._app_secrets.doubt()
-            raise misconfigured('the AppSecrets must be stored as {"<appid>":"…"}') from None
-        if not isinstance(secret, str) or not secret:
-            self._app_secrets.doubt()
-            raise misconfigured(f"no AppSecret is stored for {appid}: store it, see the README")
-        return secret
+            raise misconfigured(f"{error}, by make app-secret (docs/deploy.md)") from None
 
     def app_secret_refused(self) -> None:
         """Say that WeChat refused an AppSecret: it may have been replaced, so read it again."""

@@ -1,9 +1,10 @@
 """Our own sessions: the token a client holds, and the sealed item behind it.
 
-A token is base64url of 52 bytes: user id (16) · issued at (4, big-endian seconds) · secret (32,
-random). The item's sort key holds only a hash of the secret, so the table holds no usable token,
-and openid, unionid and session_key are sealed, bound to the item's place and the session's end. A
-login is one write, a check one read, and logging out everywhere one query.
+A token is base64url of 52 bytes: user id (16) · issued at (4, big-endian seconds) · secret (32; its
+first two bytes are the fraction of the second, the others random). The item's sort key holds only a
+hash of the secret, so the table holds no usable token, and openid, unionid and session_key are
+sealed, bound to the item's place and the session's end. A login is one write, a check one read, and
+logging out everywhere one query.
 """
 
 import base64
@@ -25,6 +26,7 @@ from wechat_auth.wechat import Code2Session
 from wechat_crypto import UnsealError
 
 _USER, _ISSUED, _SECRET = 16, 4, 32
+_FRACTION = 2  # bytes of the secret, so that several logins in a second keep their order
 _TOKEN = _USER + _ISSUED + _SECRET
 _TOKEN_TEXT = 70  # characters of base64url without padding
 _OTHER_KEYS = 3  # session_keys of the user's other sessions that are tried
@@ -116,10 +118,12 @@ class Sessions:
 
     def issue(self, appid: str, who: Code2Session) -> IssuedSession:
         """Start a session: one write."""
-        issued_at = int(self._clock())
+        now = self._clock()
+        issued_at = int(now)
         ring = self._secrets.key_ring()
         user = ring.fingerprint(appid, who.openid, purpose="user")[:_USER]
-        secret = random_source.token_bytes(_SECRET)
+        fraction = int((now - issued_at) * 256**_FRACTION).to_bytes(_FRACTION, "big")
+        secret = fraction + random_source.token_bytes(_SECRET - _FRACTION)
         session = Session(
             user=user,
             sort_key=_sort_key(issued_at, secret),
@@ -285,8 +289,9 @@ def _read_token(token: str) -> tuple[bytes, str]:
 
 
 def _sort_key(issued_at: int, secret: bytes) -> str:
-    return f"{issued_at:010d}#{hashlib.sha256(secret).hexdigest()}"
+    fraction = int.from_bytes(secret[:_FRACTION], "big")
+    return f"{issued_at:010d}.{fraction:05d}#{hashlib.sha256(secret).hexdigest()}"
 
 
 def _issued_at(sort_key: str) -> int:
-    return int(sort_key.partition("#")[0])
+    return int(sort_key.partition(".")[0])

@@ -25,7 +25,7 @@ from wechat_auth.errors import (
     WeChatError,
     WeChatUnavailableError,
 )
-from wechat_crypto import encrypted_data_hash, parse_json, session_signature
+from wechat_crypto import encrypted_data_hash, parse_wechat_json, session_signature
 
 CALL = Budget(total=5.0, connect=1.5, answer=2.5)
 """The seconds of a call: when less is left than its answer needs, a code would be spent in vain."""
@@ -34,8 +34,10 @@ SILENT_CALLS = 3
 SILENCE = 5.0
 """Seconds of this while."""
 _LONGEST_LIFE = 7200
-_RID = re.compile(r"rid: ?([0-9a-f]{1,16}-[0-9a-f]{1,16}-[0-9a-f]{1,16})")
-_ADDRESS = re.compile(r"\b(\d{1,3}(?:\.\d{1,3}){3})\b")
+# The id of a failure: rid, or in older replies req_id.
+_RID = re.compile(r"\brid: ?([0-9a-f]{1,16}-[0-9a-f]{1,16}-[0-9a-f]{1,16})|req_id: ?([\w-]{1,64})")
+_IPV4 = re.compile(r"\b(\d{1,3}(?:\.\d{1,3}){3})\b")
+_IPV6 = re.compile(r"(?<![\w:])((?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{0,4})(?![\w:])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +200,12 @@ class WeChat:
         info = reply.get("phone_info")
         if not isinstance(info, dict):
             raise WeChatUnavailableError("getPhoneNumber", "a reply without phone_info")
-        return PhoneNumber(
-            phone_number=_text(info, "phoneNumber", "getPhoneNumber"),
-            pure_phone_number=_text(info, "purePhoneNumber", "getPhoneNumber"),
-            country_code=_digits(info, "countryCode", "getPhoneNumber"),
-        )
+        number = _text(info, "phoneNumber", "getPhoneNumber")
+        pure = _text(info, "purePhoneNumber", "getPhoneNumber")
+        country = country_code(info.get("countryCode"), number, pure)
+        if not country:
+            raise WeChatUnavailableError("getPhoneNumber", "a reply without countryCode")
+        return PhoneNumber(number, pure, country)
 
     def check_session_key(self, access_token: str, openid: str, session_key: str) -> bool:
         """Ask whether session_key is the user's live one.
@@ -278,7 +281,7 @@ class WeChat:
         content = item.get("json") if isinstance(item, dict) else None
         if isinstance(content, str):
             # A string in real life, an object in WeChat's sample.
-            content = _parse(content.encode("utf-8", "surrogatepass"))
+            content = _parse(content)
         data = content.get("data") if isinstance(content, dict) else None
         return data if isinstance(data, dict) else None
 
@@ -312,12 +315,12 @@ class WeChat:
         if errcode != 0:
             message = str(reply.get("errmsg", ""))
             rid = _RID.search(message)
-            address = _ADDRESS.search(message) if errcode == ADDRESS_REFUSED else None
+            address = _IPV4.search(message) or _IPV6.search(message)
             raise WeChatError(
                 call,
                 errcode if isinstance(errcode, int) else -1,
-                rid.group(1) if rid else None,
-                address.group(1) if address else None,
+                rid and (rid[1] or rid[2]),
+                address[1] if address and errcode == ADDRESS_REFUSED else None,
             )
         return reply
 
@@ -363,9 +366,9 @@ def _read(call: str, answer: Answer) -> dict[str, Any]:
     return reply
 
 
-def _parse(content: bytes) -> dict[str, Any] | None:
+def _parse(content: str | bytes) -> dict[str, Any] | None:
     try:
-        document = parse_json(content)
+        document = parse_wechat_json(content)
     except ValueError:
         return None
     return document if isinstance(document, dict) else None
@@ -378,10 +381,20 @@ def _text(reply: Mapping[str, Any], name: str, call: str) -> str:
     return value
 
 
-def _digits(reply: Mapping[str, Any], name: str, call: str) -> str:
-    """Read what is a string in WeChat's table and a number in WeChat's sample."""
-    value = reply.get(name)
-    return str(value) if type(value) is int else _text(reply, name, call)
+def country_code(value: object, number: str, pure: str) -> str:
+    """Read a country code, which is a string in WeChat's table and a number in WeChat's sample.
+
+    Args:
+        value: What WeChat gave; if null, the numbers tell it.
+        number: ``phoneNumber``: with the country code if it is a foreign number.
+        pure: ``purePhoneNumber``: without it.
+
+    Returns:
+        The code, or ``""`` if there is none.
+    """
+    if value is None and pure and number.endswith(pure):
+        return number.removesuffix(pure).lstrip("+") or "86"
+    return str(value) if type(value) is int else value if isinstance(value, str) else ""
 
 
 def _optional_text(reply: Mapping[str, Any], name: str) -> str | None:

@@ -17,7 +17,7 @@ from wechat_crypto.signatures import (
     session_signature,
     verify_raw_data_signature,
 )
-from wechat_crypto.strict_json import parse_json
+from wechat_crypto.strict_json import parse_json, parse_wechat_json
 
 __all__ = [
     "Base64Error",
@@ -31,6 +31,7 @@ __all__ = [
     "encrypted_data_hash",
     "has_watermark",
     "parse_json",
+    "parse_wechat_json",
     "raw_data_signature",
     "repair_base64",
     "session_signature",

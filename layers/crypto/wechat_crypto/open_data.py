@@ -9,13 +9,13 @@ forge a plaintext of their choice, so every check always runs, and one error ser
 """
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from Crypto.Cipher import AES
 
 from wechat_crypto.encoding import Base64Error, decode_base64
-from wechat_crypto.strict_json import parse_json
+from wechat_crypto.strict_json import parse_json, parse_wechat_json
 
 _BLOCK = 16  # bytes; also the length of an AES-128 key and of a CBC iv
 
@@ -39,6 +39,7 @@ def decrypt_open_data(
     appid: str,
     now: float | None = None,
     max_age: float | None = None,
+    may_be_irregular: Callable[[Mapping[str, Any]], bool] = lambda _: False,
 ) -> dict[str, Any]:
     """Decrypt open data and check that it was made for this app, and lately.
 
@@ -50,6 +51,9 @@ def decrypt_open_data(
         now: The time in seconds since 1970, needed with ``max_age``.
         max_age: How many seconds ``watermark.timestamp`` may be away from ``now``, either way;
             ``None`` accepts any age.
+        may_be_irregular: Whether data that says this is accepted though RFC 8259 refuses its text:
+            nicknames hold raw control characters and halves of characters. Whoever alters a block
+            of the ciphertext turns the one before it into such text, so it depends on the data.
 
     Returns:
         The decrypted object, ``watermark`` included.
@@ -72,9 +76,11 @@ def decrypt_open_data(
         raise OpenDataError
 
     plaintext, padding_good = unpad_pkcs7(AES.new(key, AES.MODE_CBC, iv=vector).decrypt(ciphertext))
-    document = parse_object(plaintext)
+    regular = parse_object(plaintext)
+    document = parse_object(plaintext, irregular=True)
     watermark_good = has_watermark(document, appid=appid, now=now, max_age=max_age)
-    if not (padding_good & watermark_good):
+    text_good = bool(regular) | may_be_irregular(document)
+    if not (padding_good & watermark_good & text_good):
         raise OpenDataError
     return document
 
@@ -104,10 +110,12 @@ def unpad_pkcs7(padded: bytes) -> tuple[bytes, bool]:
     return padded[: len(padded) - length * (not wrong)], not wrong
 
 
-def parse_object(plaintext: bytes) -> dict[str, Any]:
+def parse_object(plaintext: bytes, *, irregular: bool = False) -> dict[str, Any]:
     """Parse a JSON object; anything else counts as an empty one, which no check accepts."""
     try:
-        document = parse_json(plaintext.decode("utf-8"))
+        document = (
+            parse_wechat_json(plaintext) if irregular else parse_json(plaintext.decode("utf-8"))
+        )
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}

@@ -1,4 +1,8 @@
-"""JSON as RFC 8259 has it; Python's own parser also takes NaN and what no double holds."""
+"""JSON as RFC 8259 has it, and as WeChat writes it.
+
+Python's own parser also takes NaN and what no double holds. WeChat copies nicknames as they are:
+control characters stand in its JSON unescaped, and characters are cut in half.
+"""
 
 import json
 import math
@@ -24,6 +28,24 @@ def parse_json(text: str | bytes, *, unique: bool = False, finite: bool = True) 
             parse_float=_finite if finite else None,
             object_pairs_hook=_without_duplicates if unique else None,
         )
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def parse_wechat_json(text: str | bytes) -> Any:
+    """Parse a document of WeChat's: raw control characters stay, and broken UTF-8 is replaced.
+
+    Args:
+        text: The document; in bytes, what is no UTF-8 becomes U+FFFD.
+
+    Raises:
+        ValueError: It is no JSON even so, or nested deeper than Python can parse.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace")
+    text = text.removeprefix("\ufeff")
+    try:
+        return json.loads(text, strict=False, parse_constant=_refuse_constant, parse_float=_finite)
     except RecursionError:
         raise ValueError("nested too deep") from None
 

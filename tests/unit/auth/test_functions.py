@@ -128,7 +128,7 @@ FLOORS = (
     {"sessions", "phone_records"},
     {"failure_budget"},
     {"secret_store"},
-    {"storage", "wechat", "codes"},
+    {"storage", "wechat", "codes", "app_secrets", "mistakes"},
     {"connections", "invocation", "settings"},
     {"errors"},
 )

@@ -19,7 +19,7 @@ from wechat_crypto.open_data import parse_object
 from .calling import Context, document, endpoint, event
 
 any_text = st.text(st.characters(codec=None, exclude_categories=()))
-NOT_JSON = "body: must be JSON (RFC 8259) in UTF-8"
+NOT_JSON = "body: must be JSON (RFC 8259) in UTF-8, and no name may stand twice"
 
 
 @endpoint

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from wechat_auth.errors import (
     INVALID_REQUEST,
+    MISCONFIGURED,
+    NO_SUCH_ROUTE,
     PHONE_CODE_REJECTED,
     PROBLEMS,
     REQUEST_TOO_LARGE,
@@ -24,8 +26,9 @@ from wechat_auth.errors import (
     misconfigured,
 )
 from wechat_auth.http import MAX_BODY, Reply, Request, bearer_token, prefers_english
+from wechat_auth.mistakes import PING
 
-from .calling import REQUEST_ID, Context, Document, Lines, document, endpoint, event
+from .calling import REQUEST_ID, Context, Document, Lines, authorize, document, endpoint, event
 
 
 @endpoint
@@ -162,11 +165,86 @@ def test_without_api_gateways_request_id_lambdas_is_told() -> None:
     assert document(answer)["requestId"] == "1f2e3d4c-5b6a-4798-8877-665544332211"
 
 
-def test_an_event_that_is_none_is_an_internal_error() -> None:
-    answer = names({}, Context())
+@pytest.mark.parametrize(
+    "ping",
+    [
+        {},
+        {"key1": "value1"},
+        {"source": "serverless-plugin-warmup"},
+        {"version": "0", "detail-type": "Scheduled Event", "source": "aws.events", "detail": {}},
+        {"version": "2.0", "requestContext": None},
+        [],
+        "ping",
+        None,
+    ],
+    ids=str,
+)
+def test_a_ping_or_a_test_is_one_line_with_a_remedy_and_nobodys_fault(
+    ping: Any, log: Lines
+) -> None:
+    assert names(ping, Context()) == {"statusCode": 400, "headers": {}}
+    (line,) = log()
+    assert (line["level"], line["message"]) == ("WARNING", "not an HTTP request")
+    assert line["remedy"] == PING
 
-    assert document(answer)["code"] == "internal_error"
-    assert document(answer)["requestId"] == "1f2e3d4c-5b6a-4798-8877-665544332211"
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"version": "1.0", "httpMethod": "POST", "path": "/login", "requestContext": {}},
+        {"resource": "/login", "httpMethod": "POST", "requestContext": {"requestId": REQUEST_ID}},
+    ],
+    ids=["payload 1.0", "REST API"],
+)
+def test_a_request_of_another_payload_format_is_the_operators_fault(
+    other: Document, log: Lines
+) -> None:
+    assert document(names(other, Context()))["code"] == "misconfigured"
+    assert log()[0]["remedy"].startswith("the function is called with payload format 1.0")
+
+
+@pytest.mark.parametrize(
+    ("other", "remedy"),
+    [
+        ({"version": "1.0", "type": "REQUEST", "methodArn": "arn"}, "the authorizer is attached"),
+        ({"type": "TOKEN", "methodArn": "arn"}, "the authorizer is attached"),
+        ({"key1": "value1"}, "the event is no HTTP request"),
+    ],
+    ids=["payload 1.0", "TOKEN", "a test"],
+)
+def test_an_authorizer_that_is_attached_wrongly_raises_instead_of_refusing_everybody(
+    other: Document, remedy: str
+) -> None:
+    with pytest.raises(AuthError) as caught:
+        authorize(other, Context())
+    assert caught.value.problem is MISCONFIGURED
+    assert str(caught.value.remedy).startswith(remedy)
+
+
+GET_BY_DEFAULT = " wx.request sends GET unless its method says otherwise."
+NOTHING_HERE = (
+    "There is nothing at this path. The routes are POST /login, POST /phone, POST /decrypt, GET "
+    "and DELETE /session."
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "detail"),
+    [
+        ("GET", "/login", "/login takes POST, not GET." + GET_BY_DEFAULT),
+        ("PUT", "/phone", "/phone takes POST, not PUT."),
+        ("POST", "/session", "/session takes GET and DELETE, not POST."),
+        ("POST", "/login/", "The path is /login, in small letters and without another slash."),
+        ("POST", "//login", "The path is /login, in small letters and without another slash."),
+        ("POST", "/Login", "The path is /login, in small letters and without another slash."),
+        ("POST", "/api/login", NOTHING_HERE),
+    ],
+)  # fmt: skip
+def test_what_no_route_takes_is_told_which_one_is_meant(
+    method: str, path: str, detail: str
+) -> None:
+    asked = {**event(method=method), "routeKey": "$default", "rawPath": path}
+    assert refused(names(asked, Context()), NO_SUCH_ROUTE) == detail
 
 
 # ---------------------------------------------------------------------- language
@@ -239,22 +317,32 @@ def test_base64_that_is_none_is_refused(text: str) -> None:
     assert refused(names(asked, Context()), INVALID_REQUEST) == "body: could not be decoded"
 
 
-NOT_JSON = "body: must be JSON (RFC 8259) in UTF-8"
+NOT_JSON = "body: must be JSON (RFC 8259) in UTF-8, and no name may stand twice"
 NO_OBJECT = "body: must be a JSON object"
+EMPTY = "body: is empty: wx.request takes method POST and an object as data; send a JSON object"
+A_FORM = "body: is a form: set content-type to application/json; send a JSON object"
+MULTIPART = "body: is a multipart form: use wx.request and not wx.uploadFile; send a JSON object"
+AN_OBJECT = "body: is what String() makes of an object: use JSON.stringify; send a JSON object"
+QUOTED = "body: is JSON within a JSON string: use JSON.stringify once"
 
 
 @pytest.mark.parametrize(
     ("body", "detail"),
     [
-        pytest.param(None, NOT_JSON, id="none"),
-        pytest.param("", NOT_JSON, id="empty"),
-        pytest.param("code=a", NOT_JSON, id="a form"),
+        pytest.param(None, EMPTY, id="none"),
+        pytest.param(" \r\n", EMPTY, id="blank"),
+        pytest.param("code=a&appid=b", A_FORM, id="a form"),
+        pytest.param("encryptedData=a%2Bb%3D&iv=c", A_FORM, id="a form of base64"),
+        pytest.param("----WebKit\r\nContent-Disposition: form-data", MULTIPART, id="multipart"),
+        pytest.param("[object Object]", AN_OBJECT, id="an object made a text"),
+        pytest.param('"{\\"code\\":\\"a\\"}"', QUOTED, id="JSON in JSON"),
+        pytest.param('{"code":"a",}', NOT_JSON, id="a comma too many"),
         pytest.param('{"code":"a"', NOT_JSON, id="cut"),
         pytest.param('{"code":"a"}}', NOT_JSON, id="more after it"),
         pytest.param('{"a":' * 3000 + "1" + "}" * 3000, REQUEST_TOO_LARGE.detail, id="too large"),
         pytest.param("[]", NO_OBJECT, id="an array"),
         pytest.param("null", NO_OBJECT, id="null"),
-        pytest.param('"a"', NO_OBJECT, id="a text"),
+        pytest.param('"a"', QUOTED, id="a text"),
         pytest.param("1", NO_OBJECT, id="a number"),
     ],
 )
@@ -325,7 +413,53 @@ def test_what_is_sent_but_no_bearer_token_is_refused_also_where_none_is_needed(
 def test_of_several_tokens_none_is_picked(values: list[str]) -> None:
     joined = ",".join(values)  # as API Gateway joins a header that was sent more than once
 
-    assert bearer_token(joined) == joined.removeprefix("Bearer ")
+    with pytest.raises(AuthError) as wrong:
+        bearer_token(joined)
+    assert wrong.value.problem is SESSION_INVALID
+
+
+TOKEN = "AbCdEfGhIj" * 7
+
+
+@pytest.mark.parametrize(
+    "header",
+    [TOKEN, f'"{TOKEN}"', f'Bearer "{TOKEN}"', f'"Bearer {TOKEN}"', f"Token {TOKEN}",
+     f"Bearer:{TOKEN}", f"Bearer Bearer {TOKEN}", f'{{"token":"{TOKEN}"}}', f" Bearer {TOKEN}"],
+)  # fmt: skip
+def test_a_token_that_is_not_sent_as_bearer_is_a_fault_that_no_new_login_mends(header: str) -> None:
+    answer = token(event(headers={"authorization": header}), Context())
+
+    assert refused(answer, INVALID_REQUEST) == (
+        "Authorization: must be Bearer, one blank and the token, without quotes"
+    )
+
+
+@pytest.mark.parametrize(
+    ("sent", "place"),
+    [
+        ({"headers": {"X-WX-Skey": TOKEN}}, "the header x-wx-skey"),
+        ({"headers": {"3rdSessionId": f"Bearer {TOKEN}"}}, "the header 3rdsessionid"),
+        ({"headers": {"Cookie": f"token={TOKEN}"}}, "the header cookie"),
+        ({"query": {"token": TOKEN}}, "the query, which logs keep"),
+        ({"body": json.dumps({"sessionId": TOKEN})}, "the body"),
+    ],
+)
+def test_a_token_that_stands_elsewhere_is_found_and_its_place_named(
+    sent: dict[str, Any], place: str
+) -> None:
+    query = sent.pop("query", None)
+    asked = {**event(**sent), "queryStringParameters": query}
+
+    assert refused(token(asked, Context()), INVALID_REQUEST) == (
+        f"Authorization: is missing: the token came in {place}; send Bearer and the token here"
+    )
+
+
+@pytest.mark.parametrize("name", ["cloudID", "code", "encryptedData", "rawData"])
+def test_what_only_looks_like_a_token_is_none(name: str) -> None:
+    answer = token(event(json.dumps({name: TOKEN})), Context())
+
+    assert refused(answer, SESSION_INVALID) == SESSION_INVALID.detail
 
 
 @given(st.dictionaries(st.text(), st.text()))

@@ -66,7 +66,8 @@ def test_what_was_issued_names_its_user_and_item(user: bytes, at: int, secret: b
     token = issued(user, at, secret)
 
     assert len(token) == 70
-    sort_key = f"{at:010d}#{hashlib.sha256(secret).hexdigest()}"
+    fraction = int.from_bytes(secret[:2], "big")
+    sort_key = f"{at:010d}.{fraction:05d}#{hashlib.sha256(secret).hexdigest()}"
     assert item_of(token) == {"user": user, "session": sort_key}
 
 

@@ -15,7 +15,7 @@ def test_a_stack_without_a_console_answers_none_of_its_addresses() -> None:
     with Stack.start() as stack:
         for path in ("/", "/_console/", "/_console/latest"):
             reply = urllib3.request("GET", stack.url + path, headers={"Accept": "text/html"})
-            assert (reply.status, reply.json()) == (404, {"message": "Not Found"})
+            assert (reply.status, reply.json()["code"]) == (404, "no_such_route")
 
 
 def test_a_browser_that_listens_does_not_hold_up_the_end() -> None:
