@@ -392,8 +392,8 @@ class TestSignature:
             )
             assert answer.json["data"]["nickName"] == "Band"
 
-    def test_it_is_made_with_the_key_that_the_data_was_encrypted_with(
-        self, api: Api, phone: Phone, clock: time_machine.Traveller
+    def test_it_is_made_with_a_session_key_of_this_user(
+        self, api: Api, phone: Phone, wechat: SimulatedWeChat, clock: time_machine.Traveller
     ) -> None:
         api.logged_in(phone)
         before = phone.user_info()
@@ -405,8 +405,12 @@ class TestSignature:
         mixed = api.decrypt(
             token=token, **old_style(before), rawData=after.raw_data, signature=after.signature
         )
-        assert good.status == 200
-        assert mixed.problem == INVALID
+        other = api.decrypt(
+            token=api.logged_in(wechat.phone()),
+            **old_style(after), rawData=after.raw_data, signature=after.signature,
+        )  # fmt: skip
+        assert (good.status, mixed.status) == (200, 200)
+        assert other.problem == INVALID
 
     @pytest.mark.parametrize(
         "rewritten",
@@ -427,13 +431,11 @@ class TestSignature:
             answer = api.decrypt(token=token, **body, rawData=raw, signature=info.signature)
             assert answer.problem == INVALID
             assert answer.json["detail"] == (
-                "rawData: is not the text that signature was made of: send both exactly as wx gave "
-                "them, rawData not parsed and written anew, or send neither"
+                "rawData: is not the text that signature was made of with a session_key of this "
+                "user: send both exactly as wx gave them, rawData not parsed and written anew, and "
+                "call wx.login before wx.getUserInfo; or send neither"
             )
-        assert [i["failures"] for i in deployment.items("Sessions") if "failures" in i] in (
-            [],
-            [{"N": "0"}],
-        )
+        assert [item for item in deployment.items("Sessions") if "failures" in item] == []
 
     def test_raw_data_that_was_encoded_for_a_url_is_taken(self, api: Api, phone: Phone) -> None:
         token, info = api.logged_in(phone), phone.user_info()
@@ -441,13 +443,16 @@ class TestSignature:
         answer = api.decrypt(token=token, **old_style(info), rawData=raw, signature=info.signature)
         assert answer.status == 200
 
-    def test_with_data_that_does_not_decrypt_it_says_nothing_of_its_own(
-        self, api: Api, phone: Phone
+    def test_it_is_checked_before_the_ciphertext_of_which_it_tells_nothing(
+        self, api: Api, phone: Phone, asked: Asked
     ) -> None:
         token, info = api.logged_in(phone), phone.user_info()
-        for raw in (info.raw_data, "{}"):
-            body = with_wrong_padding(phone) | {"rawData": raw, "signature": info.signature}
-            assert api.decrypt(token=token, **body).problem == UNDECRYPTABLE
+        signed = {"rawData": "{}", "signature": info.signature}
+        bad = api.decrypt(token=token, **with_wrong_padding(phone), **signed)
+        good = api.decrypt(token=token, **old_style(info), **signed)
+        assert without_ids(bad) == without_ids(good)
+        assert good.problem == INVALID
+        assert asked("checkEncryptedData") == 0
 
 
 class TestTextAsWeChatWritesIt:
@@ -488,10 +493,14 @@ class TestTextAsWeChatWritesIt:
         text = profile(phone, b'\x14","openGId":"forged')
         assert api.decrypt(token=token, **encrypted(text)(phone)).problem == UNDECRYPTABLE
 
-    def test_without_the_users_openid_it_is_refused(self, api: Api, phone: Phone) -> None:
+    def test_without_any_openid_it_is_read_and_with_anothers_refused(
+        self, api: Api, phone: Phone
+    ) -> None:
         token = api.logged_in(phone)
-        text = profile(phone, b"\x14").replace(b"openId", b"city")
-        assert api.decrypt(token=token, **encrypted(text)(phone)).problem == UNDECRYPTABLE
+        text = profile(phone, b"\x14")
+        without, anothers = text.replace(b"openId", b"city"), text.replace(b'Id": "o', b'Id": "p')
+        assert api.decrypt(token=token, **encrypted(without)(phone)).status == 200
+        assert api.decrypt(token=token, **encrypted(anothers)(phone)).problem == UNDECRYPTABLE
 
     def test_a_phone_number_may_hold_it_if_wechat_vouches_for_the_number(
         self, api: Api, phone: Phone, deployment: Deployment

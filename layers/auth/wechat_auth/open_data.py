@@ -69,14 +69,19 @@ class OpenData:
             client gets.
 
         Raises:
-            AuthError: ``invalid_request`` if only rawData and its signature are wrong;
-                ``undecryptable``, ``too_many_failures``, ``wechat_unavailable`` or an
-                operator's fault.
+            AuthError: ``invalid_request`` if rawData and its signature are wrong, which tells
+                nothing of the ciphertext; ``undecryptable``, ``too_many_failures``,
+                ``wechat_unavailable`` or an operator's fault.
         """
         self.failure_budget.check(history.spent)
-        data, keys = None, history.session_keys
-        if encrypted.encrypted_data:
-            data, keys = self._decrypt(encrypted, history)
+        if not _signature_good(encrypted, history.session_keys):
+            raise invalid_field(
+                "rawData",
+                "is not the text that signature was made of with a session_key of this user: send "
+                "both exactly as wx gave them, rawData not parsed and written anew, and call "
+                "wx.login before wx.getUserInfo; or send neither",
+            )
+        data = self._decrypt(encrypted, history) if encrypted.encrypted_data else None
         if data is None and encrypted.cloud_id:
             self.failure_budget.count(history.spent)
             data = self._exchange(encrypted, history)
@@ -88,12 +93,6 @@ class OpenData:
         if data is None:
             invocation.count("DecryptFailures")
             raise AuthError(UNDECRYPTABLE)
-        if not _signature_good(encrypted, keys):
-            raise invalid_field(
-                "rawData",
-                "is not the text that signature was made of: send both exactly as wx gave them, "
-                "rawData not parsed and written anew, or send neither",
-            )
         invocation.count("Decrypts")
         if "countryCode" in data:
             data["countryCode"] = _country_code(data)
@@ -118,15 +117,12 @@ class OpenData:
         self.failure_budget.give_back(history.spent, encrypted.encrypted_data)
         return data
 
-    def _decrypt(
-        self, encrypted: EncryptedOpenData, history: History
-    ) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+    def _decrypt(self, encrypted: EncryptedOpenData, history: History) -> dict[str, Any] | None:
         """Try each session_key: wx.login around the tap replaces it, the data needs the one before.
 
-        All of them though one fits, so that what WeChat then refuses was no less work. Return the
-        data with its key, or ``None`` with all of them.
+        All of them though one fits, so that what WeChat then refuses was no less work.
         """
-        found, keys = None, history.session_keys
+        found = None
         for session_key in history.session_keys:
             try:
                 data = decrypt_open_data(
@@ -136,15 +132,15 @@ class OpenData:
                     appid=history.session.appid,
                     now=self.clock(),
                     max_age=self.max_age,
-                    may_be_irregular=lambda data: self._may_be_irregular(data, history.session),
+                    may_be_irregular=self._may_be_irregular,
                 )
             except OpenDataError:
                 continue
             if _consistent(data, history.session):
-                found, keys = data, (session_key,)
-        return found, keys
+                found = data
+        return found
 
-    def _may_be_irregular(self, data: Mapping[str, Any], session: Session) -> bool:
+    def _may_be_irregular(self, data: Mapping[str, Any]) -> bool:
         """Tell whether what this says may be in broken text, as forged data is.
 
         So may a number that WeChat then vouches for, and the user's own profile, all of which they
@@ -152,7 +148,7 @@ class OpenData:
         """
         if _PHONE_FIELDS & data.keys():
             return self.check_encrypted_data
-        return data.keys() <= _PROFILE_FIELDS and data.get("openId") == session.openid
+        return data.keys() <= _PROFILE_FIELDS
 
     def _made_by_wechat(self, encrypted: EncryptedOpenData, history: History) -> bool:
         return self.access_tokens.using(
