@@ -4,9 +4,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 import urllib3
 
+from local import API_CLIENT
 from local.simulated_wechat import Phone, PhoneTap
 
 Document = dict[str, Any]
@@ -82,6 +84,18 @@ class Api:
 
     def logout(self, token: str, query: str = "") -> Answer:
         return self.request("DELETE", f"/session{query}", token=token)
+
+    def introspect(
+        self, token: str | None, client: tuple[str, str] | None = API_CLIENT, **more: str
+    ) -> Answer:
+        """Ask who a token stands for, as a server of the team's does."""
+        form = more if token is None else {"token": token, **more}
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        if client is not None:
+            headers["Authorization"] = urllib3.make_headers(basic_auth=":".join(client))[
+                "authorization"
+            ]
+        return self.request("POST", "/introspect", urlencode(form).encode(), headers=headers)
 
     def logged_in(self, phone: Phone) -> str:
         """Log a person in and return the session's token."""

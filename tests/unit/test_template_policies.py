@@ -80,6 +80,32 @@ ALLOWED: dict[str, tuple[dict[str, set[str]], set[str]]] = {
         },
         set(),
     ),
+    "IntrospectRole": (
+        {
+            "Sessions.Arn": {"dynamodb:GetItem"},
+            "ApiClients.Id": SECRET,
+            "KeyRing.Id": SECRET,
+            "IntrospectLog.Arn": LOG,
+        },
+        set(),
+    ),
+    "AccessTokenRole": (
+        {
+            "AccessTokens.Arn": ACCESS_TOKEN,
+            "AppSecrets.Id": SECRET,
+            "KeyRing.Id": SECRET,
+            "AccessTokenLog.Arn": LOG,
+        },
+        NETWORK,
+    ),
+    "EndSessionsRole": (
+        {
+            "Sessions.Arn": {"dynamodb:Query", "dynamodb:BatchWriteItem"},
+            "KeyRing.Id": SECRET,
+            "EndSessionsLog.Arn": LOG,
+        },
+        set(),
+    ),
     "RefreshAccessTokenRole": (
         {
             "AccessTokens.Arn": ACCESS_TOKEN,
