@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
 REGION = "ap-southeast-1"
-IDS = {"key_ring_id": "-", "app_secrets_id": "-", "api_clients_id": "ApiClients"}
+
+
+def functions(client: "SecretsManagerClient") -> SecretStore:
+    """Return the secrets as the functions read them."""
+    aws = Aws(lambda **_: client)
+    return SecretStore(aws, key_ring_id="-", app_secrets_id="-", api_clients_id="ApiClients")
 
 
 @pytest.fixture
@@ -44,10 +49,10 @@ def test_a_client_is_known_to_the_functions_and_its_secret_is_not_kept(
     orders = add(client, "ApiClients", "orders")
     shop = add(client, "ApiClients", "shop")
     assert re.fullmatch("[0-9a-f]{64}", orders)
-    functions = SecretStore(Aws(lambda **_: client), **IDS)
-    assert functions.is_api_client("orders", orders)
-    assert functions.is_api_client("shop", shop)
-    assert not functions.is_api_client("shop", orders)
+    known = functions(client)
+    assert known.is_api_client("orders", orders)
+    assert known.is_api_client("shop", shop)
+    assert not known.is_api_client("shop", orders)
     assert stored(client).keys() == {"orders", "shop"}
     assert not {orders, shop} & set(stored(client).values())
 
@@ -55,9 +60,9 @@ def test_a_client_is_known_to_the_functions_and_its_secret_is_not_kept(
 def test_a_removed_client_is_refused(client: "SecretsManagerClient") -> None:
     orders, shop = (add(client, "ApiClients", name) for name in ("orders", "shop"))
     assert remove(client, "ApiClients", "orders") == ["shop"]
-    functions = SecretStore(Aws(lambda **_: client), **IDS)
-    assert not functions.is_api_client("orders", orders)
-    assert functions.is_api_client("shop", shop)
+    known = functions(client)
+    assert not known.is_api_client("orders", orders)
+    assert known.is_api_client("shop", shop)
 
 
 @pytest.mark.parametrize("name", ["", "two words", "a:b", "a%20b", "a+b", "\u5546\u57ce", "a" * 65])
@@ -134,7 +139,7 @@ def test_the_command_makes_a_client_shows_its_secret_once_and_removes_it(
     said = capsys.readouterr().out
     assert said.startswith("Client orders, which may ask https://api.example.com/introspect\n")
     (secret,) = re.findall("^Secret ([0-9a-f]{64})$", said, re.MULTILINE)
-    assert SecretStore(Aws(lambda **_: client), **IDS).is_api_client("orders", secret)
+    assert functions(client).is_api_client("orders", secret)
     monkeypatch.setattr(sys, "argv", ["", "dev", "orders", "--remove"])
     api_client.main()
     assert capsys.readouterr().out == (
