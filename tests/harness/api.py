@@ -92,9 +92,7 @@ class Api:
         form = more if token is None else {"token": token, **more}
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         if client is not None:
-            headers["Authorization"] = urllib3.make_headers(basic_auth=":".join(client))[
-                "authorization"
-            ]
+            headers["Authorization"] = basic(*client)
         return self.request("POST", "/introspect", urlencode(form).encode(), headers=headers)
 
     def logged_in(self, phone: Phone) -> str:
@@ -103,6 +101,11 @@ class Api:
         assert answer.status == 200, answer
         token: str = answer.json["token"]
         return token
+
+
+def basic(name: str, secret: str) -> str:
+    """Return the Authorization header of HTTP Basic."""
+    return urllib3.make_headers(basic_auth=f"{name}:{secret}")["authorization"]
 
 
 def legacy(tap: PhoneTap) -> dict[str, str]:
