@@ -1,5 +1,7 @@
 """The functions without a route, which the team's code and operators invoke."""
 
+import json
+import re
 import time
 from typing import Any
 
@@ -10,6 +12,7 @@ from local.runtime import FunctionError
 from local.simulated_wechat import App, Phone, SimulatedWeChat
 from tests.harness.api import Api
 from tests.harness.deployment import Asked, Deployment
+from tests.harness.transform import ROOT
 
 WEEK = 7 * 86_400
 OPENID = "oLatQ5MAkyobBs2IOTNJEfJkZ6Zk"
@@ -24,6 +27,23 @@ def refusal(deployment: Deployment, function: str, payload: object) -> str:
     with pytest.raises(FunctionError) as failed:
         deployment.stack.invoke(function, payload)
     return str(failed.value.__cause__)
+
+
+@pytest.mark.parametrize("guide", ["own-backend.md", "own-backend.zh-CN.md"])
+def test_the_guides_commands_send_what_the_functions_take(
+    deployment: Deployment, guide: str
+) -> None:
+    text = (ROOT / "docs" / guide).read_text("utf-8")
+    commands = re.findall(
+        r"aws lambda invoke --function-name wechat-auth-prod-(\w+):live .*?--payload '(.*?)'",
+        text,
+        re.DOTALL,
+    )
+    answers = {name: deployment.stack.invoke(name, json.loads(sent)) for name, sent in commands}
+    assert {name: set(answer) for name, answer in answers.items()} == {
+        "access_token": {"accessToken", "expiresAt"},
+        "end_sessions": {"ended"},
+    }
 
 
 # --------------------------------------------------------------------------- access_token
