@@ -157,7 +157,7 @@ class Deployment:
             app_secret.store(client, arn, app.appid, served=served, ask=_answer(app.secret))
 
     def add_api_client(self) -> None:
-        """Make the client of POST /introspect as `make api-client` does, but with a known secret."""
+        """Make the client of POST /introspect, as `make api-client` does; its secret is known."""
         name, secret = API_CLIENT
         client, arn = self.client("secretsmanager"), self.outputs["ApiClientsArn"]
         api_client.add(client, arn, name, make=lambda: secret)
