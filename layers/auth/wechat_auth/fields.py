@@ -83,15 +83,6 @@ def appid(body: Body, appids: tuple[str, ...], session: Session | None = None) -
     return value
 
 
-def token(form: Mapping[str, str]) -> str:
-    """Read ``token`` of a form; whatever it holds, it is at worst no session."""
-    if "token" not in form:
-        raise invalid_field(
-            "token", "is missing: send a form (application/x-www-form-urlencoded) with token=…"
-        )
-    return form["token"]
-
-
 def rejected(body: Body) -> str | None:
     """Read ``rejected``: an access_token that WeChat refuses, if one was sent."""
     if "rejected" not in body:

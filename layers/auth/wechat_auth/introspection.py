@@ -1,8 +1,9 @@
 """Introspection (RFC 7662): a server of the team's asks who a session token stands for."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from wechat_auth.errors import CLIENT_INVALID, SESSION_INVALID, AuthError
+from wechat_auth.errors import CLIENT_INVALID, SESSION_INVALID, AuthError, invalid_field
 from wechat_auth.secret_store import SecretStore
 from wechat_auth.sessions import Sessions
 
@@ -22,18 +23,23 @@ def check_client(name: str, secret: str, *, secrets: SecretStore) -> None:
         raise AuthError(CLIENT_INVALID)
 
 
-def introspect(token: str, *, sessions: Sessions) -> dict[str, Any]:
-    """Tell what a token stands for, in the names of RFC 7662, 2.2: one read.
+def introspect(form: Mapping[str, str], *, sessions: Sessions) -> dict[str, Any]:
+    """Tell what the ``token`` of a form stands for, in the names of RFC 7662, 2.2: one read.
 
     ``sub`` and ``openid`` are the user, ``client_id`` is the mini-program, ``iat`` and ``exp`` are
     seconds since 1970. Whatever is wrong with the token, the answer says only that it is not
     active.
 
     Raises:
-        AuthError: ``storage_unavailable`` or an operator's fault.
+        AuthError: ``invalid_request`` without ``token``, ``storage_unavailable`` or an operator's
+            fault.
     """
+    if "token" not in form:
+        raise invalid_field(
+            "token", "is missing: send a form (application/x-www-form-urlencoded) with token=…"
+        )
     try:
-        session = sessions.find(token)
+        session = sessions.find(form["token"])
     except AuthError as error:
         if error.problem is SESSION_INVALID:
             return {"active": False}
