@@ -60,8 +60,6 @@ test-hostile: $(VENV)/installed ## Attack it, fuzz it, break every call, and loa
 	$(BIN)/python -m pytest $(PARALLEL) tests/hostile/fuzz tests/hostile/faults tests/hostile/attacks tests/hostile/load $(ARGS)
 test-console: $(VENV)/installed ## Press every button of the console (needs Chromium)
 	$(BIN)/python -m pytest tests/console $(ARGS)
-
-# Without Node.js this says so; in CI it fails.
 test-miniprogram: $(VENV)/installed ## Test the client kit and the demo mini-program (Node.js 18.18 or newer)
 	@if npm --version >/dev/null 2>&1 && node -e $(NEW_NODE); then \
 		$(MAKE) --no-print-directory $(NODE_MODULES) && PYTHON=$(BIN)/python npm --prefix miniprogram --silent test; \
@@ -69,11 +67,12 @@ test-miniprogram: $(VENV)/installed ## Test the client kit and the demo mini-pro
 		test "$$CI" != true; fi
 test-kit-builds: $(NODE_MODULES) $(VENV)/installed ## Build the client kit in uni-app, Taro and others, by their own tools (needs npm)
 	PYTHON=$(BIN)/python npm --prefix miniprogram --silent run test-builds
+test-own-backend: $(VENV)/installed .venv-own-backend/installed $(NODE_MODULES) ## Walk a team's own servers (Node.js 20 or newer)
+	$(BIN)/python -m pytest tests/own_backend $(ARGS)
 test-build: build $(VENV)/installed .venv-emulator/installed ## Test what was built
 	PATH="$(PYTHON313):$$PATH" $(BIN)/python -m pytest tests/artefacts $(ARGS)
 test-deployed: build $(VENV)/installed .venv-local-aws/installed ## Deploy to an AWS on this machine, and test what is there
 	$(BIN)/python -m pytest $(PARALLEL) tests/deployed $(ARGS)
-
 crowd: $(VENV)/installed ## Watch 200 workers share one access_token, on DynamoDB Local (needs Java and npm)
 	@$(BIN)/python -m tests.races
 load: $(VENV)/installed ## Send visitors and faults for so many SECONDS, on DynamoDB Local (needs Java and npm)
@@ -103,11 +102,12 @@ deploy-local: build $(VENV)/installed .venv-local-aws/installed ## Deploy to an 
 	@exec $(BIN)/python -m local.deployment
 deploy: build ## Deploy to an environment of samconfig.toml (ENV=dev)
 	@.venv-sam/bin/python -m infra.release $(ENV)
-	.venv-sam/bin/sam deploy --config-file $(CURDIR)/samconfig.toml --config-env $(ENV) \
-		--template-file .aws-sam/build/release.yaml \
+	.venv-sam/bin/sam deploy --config-file $(CURDIR)/samconfig.toml --config-env $(ENV) --template-file .aws-sam/build/release.yaml \
 		--parameter-overrides file://$(CURDIR)/.aws-sam/build/parameters.yaml $(ARGS)
 app-secret: $(VENV)/installed ## Store the AppSecret of a mini-program (ENV=dev APPID=wx…)
 	@$(BIN)/python -m infra.app_secret $(ENV) $(APPID)
+api-client: $(VENV)/installed ## Make a client of POST /introspect, or remove it (ENV=dev NAME=orders [REMOVE=1])
+	@$(BIN)/python -m infra.api_client "$(ENV)" "$(NAME)" $(if $(REMOVE),--remove)
 rotate-keys: $(VENV)/installed ## Rotate the keys: run it twice, it says when (ENV=dev)
 	@$(BIN)/python -m infra.key_ring $(ENV) $(if $(LEAKED),--leaked)
 edge: $(VENV)/installed ## Put CloudFront with a limit for each address before the API (ENV=prod ARGS=RequestsPerAddress=500)
@@ -141,13 +141,13 @@ format: $(VENV)/installed ## Format the Python code
 docs: $(VENV)/installed ## Write the generated tables into the documents
 	$(BIN)/python -m docs.generate.tables
 lock: $(VENV)/installed ## Pin the newest versions that pyproject.toml allows
-	for group in dev sam checkov; do $(LOCK) --upgrade --universal --python-version 3.11 \
+	for group in dev sam checkov own-backend; do $(LOCK) --upgrade --universal --python-version 3.11 \
 		--group $$group -o requirements/$$group.txt || exit 1; done
 	for group in emulator local-aws; do $(LOCK_313) --upgrade --group $$group -o requirements/$$group.txt || exit 1; done
 	for folder in layers/crypto layers/auth bench/peers/floor bench/peers/fastapi_wechatpy bench/peers/powertools_resolver; do \
 		$(LOCK_313) --constraint requirements/dev.txt --group $$(basename $$folder) -o $$folder/requirements.txt || exit 1; done
 clean: ## Remove what was installed and built
-	rm -rf .venv* miniprogram/node_modules miniprogram/builds/*/node_modules .aws-sam .bench .coverage .hypothesis .*_cache .dynamodb-local*
+	rm -rf .venv* miniprogram/node_modules miniprogram/builds/*/node_modules tests/own_backend/servers/node_modules .aws-sam .bench .coverage .hypothesis .*_cache .dynamodb-local*
 
 define install
 @test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=/path/to/python3" >&2; exit 1; }

@@ -24,6 +24,9 @@ ROUND_TRIPS: Final = {
     "decrypt": {"Query:Sessions": 1, "/wxa/business/checkencryptedmsg": 1},
     "session": {"GetItem:Sessions": 1},
     "authorizer": {"GetItem:Sessions": 1},
+    "introspect": {"GetItem:Sessions": 1},
+    "access_token": {},
+    "end_sessions": {"Query:Sessions": 1, "BatchWriteItem:": 1},
     "refresh_access_token": {"GetItem:AccessTokens": 1},
 }
 """What a warm request may ask for, and no more."""
@@ -68,6 +71,7 @@ def targets(figures: Mapping[str, Any]) -> list[Target]:
     return [
         Target("cold login / floor", first("login", FLOOR), 1.15),
         Target("cold authorizer / floor", first("authorizer", FLOOR), 1.05),
+        Target("cold introspect / cold authorizer", first("introspect", "authorizer"), 1.05),
         Target("cold phone / cold login", first("phone", "login"), 1.05),
         Target("uncompiled build / cold login", first(UNCOMPILED, "login"), 2.0, at_least=True),
         Target("FastAPI as sam build / cold login", first(FASTAPI_SHIPPED, "login"), 4.0,

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from Crypto.Cipher import AES
 
+from infra.api_client import hash_of
 from local.template import REGION
 from wechat_auth.backend import Backend
 from wechat_auth.settings import Settings
@@ -26,6 +27,10 @@ STARTED: Final = {"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand"}
 _OPENID: Final = "oLatQ5MAkyobBs2IOTNJEfJkZ6Zk"
 _UNIONID: Final = "oLatQ5MAkyobBs2IOTNJEfJkZ6Zl"
 _SECRET: Final = "0123456789abcdef" * 2
+_BASIC: Final = {
+    "authorization": f"Basic {base64.b64encode(f'bench:{_SECRET}'.encode()).decode()}",
+    "content-type": "application/x-www-form-urlencoded",
+}
 KEY_RING: Final = json.dumps({"current": "k1", "k1": "0123456789abcdef" * 4})
 _TOKEN: Final = "A" * 136
 _PHONE: Final = {"phoneNumber": NUMBER, "purePhoneNumber": NUMBER, "countryCode": "86"}
@@ -66,6 +71,10 @@ def scene(environment: Mapping[str, str]) -> Scene:
         "decrypt": _event("POST /decrypt", encrypted, bearer),
         "session": _event("GET /session", None, bearer),
         "authorizer": {"headers": bearer, "requestContext": {"requestId": "bench"}},
+        "introspect": _event("POST /introspect", None, _BASIC)
+        | {"body": base64.b64encode(f"token={token}".encode()).decode(), "isBase64Encoded": True},
+        "access_token": {"appid": APPID},
+        "end_sessions": {"appid": APPID, "openids": [_OPENID]},
         "refresh_access_token": {},
     }
     answers = {
@@ -73,7 +82,11 @@ def scene(environment: Mapping[str, str]) -> Scene:
         f"GetSecretValue:{environment['APP_SECRETS_ID']}": {
             "SecretString": json.dumps({APPID: _SECRET})
         },
+        f"GetSecretValue:{environment['API_CLIENTS_ID']}": {
+            "SecretString": json.dumps({"bench": hash_of(_SECRET)})
+        },
         f"GetItem:{sessions}": {"Item": item},
+        "BatchWriteItem:": {"UnprocessedItems": {}},
         f"Query:{sessions}": {"Items": [item], "Count": 1, "ScannedCount": 1},
         f"GetItem:{access_tokens}": {"Item": _access_token(access_tokens)},
         "/sns/jscode2session": {

@@ -2,6 +2,7 @@
 
 import json
 
+from local import API_CLIENT
 from local.simulated_wechat import SimulatedWeChat
 
 
@@ -32,7 +33,11 @@ The three calls, with codes that work once and for the next five minutes:
     # phone number, legacy: log in and decrypt in one
     {_curl(api_url + "/decrypt", one_shot)}
 
-Fresh ones, from the simulated phone (log in before you tap, as a mini-program does):
+What a server of yours asks, as the client {API_CLIENT[0]}, about the token of a login:
+
+    curl -sS '{api_url}/introspect' -u {":".join(API_CLIENT)} -d token=<token>
+
+Fresh codes, from the simulated phone (log in before you tap, as a mini-program does):
 
     curl -sS -X POST {wechat_url}/_phone/login
     curl -sS -X POST {wechat_url}/_phone/tap

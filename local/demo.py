@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import urllib3
 
+from local import API_CLIENT
 from local.runtime import functions_write_to
 from local.stack import Stack
 
@@ -60,6 +61,17 @@ class Walk:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         reply = self.http.request(method, self.api_url + path, json=body, headers=headers)
         return Answer(reply.status, json.loads(reply.data) if reply.data else {})
+
+    def introspect(self, token: str) -> Answer:
+        """Ask who a token stands for, as one of the team's servers does."""
+        reply = self.http.request(
+            "POST",
+            f"{self.api_url}/introspect",
+            fields={"token": token},
+            encode_multipart=False,
+            headers=urllib3.make_headers(basic_auth=":".join(API_CLIENT)),
+        )
+        return Answer(reply.status, json.loads(reply.data))
 
     def wechat(self, method: str, path: str, body: Document | None = None) -> Document:
         """Ask the simulated WeChat or one of its phones."""
@@ -111,6 +123,25 @@ def same_code_again(walk: Walk) -> Answer:
 def phone_without_login(walk: Walk) -> Answer:
     """A phone code without logging in first."""
     return expect_number(walk.api("POST", "/phone", {"code": walk.tap()["code"]}))
+
+
+def code_of_another(walk: Walk) -> Answer:
+    """A stranger who got hold of a code gets no number."""
+    code = walk.tap()["code"]
+    stranger = Walk(walk.api_url, walk.wechat_url)
+    login(stranger)
+    answer = stranger.api("POST", "/phone", {"code": code}, stranger.token)
+    return expect_problem(answer, 422, "phone_code_rejected", "authorize_again")
+
+
+def introspect(walk: Walk) -> Answer:
+    """A server of the team's asks: POST /introspect."""
+    answer = walk.introspect(walk.token)
+    names = {"active", "token_type", "sub", "client_id", "exp", "iat", "openid"}
+    expect(answer, 200, names | ({"unionid"} & answer.body.keys()))
+    if answer.body["active"] is not True:
+        raise StepError("expected an active token")
+    return answer
 
 
 def decrypt(walk: Walk) -> Answer:
@@ -188,6 +219,14 @@ def logout(walk: Walk) -> Answer:
     return expect(walk.api("DELETE", "/session", token=walk.token), 204, set())
 
 
+def introspect_after_logout(walk: Walk) -> Answer:
+    """The server asks again."""
+    answer = expect(walk.introspect(walk.token), 200, {"active"})
+    if answer.body["active"] is not False:
+        raise StepError("expected a token that is not active")
+    return answer
+
+
 def after_logout(walk: Walk) -> Answer:
     """The same token after that."""
     answer = walk.api("GET", "/session", token=walk.token)
@@ -212,6 +251,8 @@ STEPS: Final[tuple[Callable[[Walk], Answer], ...]] = (
     phone,
     same_code_again,
     phone_without_login,
+    code_of_another,
+    introspect,
     decrypt,
     decrypt_with_the_key_before,
     one_shot,
@@ -223,6 +264,7 @@ STEPS: Final[tuple[Callable[[Walk], Answer], ...]] = (
     code_spent_elsewhere,
     logout,
     after_logout,
+    introspect_after_logout,
     logout_everywhere,
 )
 

@@ -28,10 +28,10 @@ from typing import Any, Final
 
 import trustme
 
-from infra import app_secret
+from infra import api_client, app_secret
 from infra.cloudformation import read_document
 from infra.release import BUILT, PARAMETERS, RELEASE, SAMCONFIG, overrides, release, values
-from local import APPID
+from local import API_CLIENT, APPID
 from local.calls import three_calls
 from local.ministack import ROOT, MinistackError, client, serve
 from local.simulated_wechat import App, SimulatedWeChat
@@ -156,6 +156,12 @@ class Deployment:
         for app in self.wechat.apps:
             app_secret.store(client, arn, app.appid, served=served, ask=_answer(app.secret))
 
+    def add_api_client(self) -> None:
+        """Make the client of POST /introspect, as `make api-client` does; its secret is known."""
+        name, secret = API_CLIENT
+        client, arn = self.client("secretsmanager"), self.outputs["ApiClientsArn"]
+        api_client.add(client, arn, name, make=lambda: secret)
+
 
 @contextmanager
 def start(name: str = "wechat-auth-local") -> Iterator[Deployment]:
@@ -209,6 +215,7 @@ def main() -> int:
             print("Deploying to ministack, an AWS on this machine (half a minute) …", flush=True)
             deployment.deploy()
             deployment.store_app_secrets()
+            deployment.add_api_client()
             print(_welcome(deployment), flush=True)
             while not stop.wait(timeout=0.5):
                 pass

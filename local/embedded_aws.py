@@ -61,7 +61,7 @@ def resources(application: Application, url: str, values: Mapping[str, str]) -> 
         application: What the template declares.
         url: Where the embedded AWS listens.
         values: What to put into secrets, by logical id. One that the template generates is
-            generated; any other stays empty, as it does in a new deployment.
+            generated; any other is as it is in a new deployment.
     """
     account = boto3.Session("local", "local", region_name=REGION)
     dynamodb = account.client("dynamodb", endpoint_url=url)
@@ -114,8 +114,8 @@ def create_table(dynamodb: "DynamoDBClient", table: Table) -> None:
 def _create_secret(
     secrets_manager: "SecretsManagerClient", secret: Secret, value: str | None
 ) -> None:
-    if value is None and secret.generated:
-        value = generate(secret.generated)
+    if value is None:
+        value = generate(secret.generated) if secret.generated else secret.value
     if value is None:
         secrets_manager.create_secret(Name=secret.name)
     else:

@@ -2,14 +2,17 @@
 
 A file cannot hold what works once or for minutes, so there are holes in them: ${login_code},
 ${phone_code}, ${token} (of a session), ${encrypted_data} and ${iv}, ${stale_encrypted_data} and
-${stale_iv} (whose session_key the backend does not know), ${cloud_id}.
+${stale_iv} (whose session_key the backend does not know), ${cloud_id}, ${form} (a body, in base64,
+with the token), ${basic} (the client of this machine).
 """
 
 import json
 import re
+from base64 import b64encode
 from pathlib import Path
 from typing import Any, Final
 
+from local import API_CLIENT
 from local.demo import Document, Walk
 
 _FOLDER: Final = Path(__file__).parents[1] / "events"
@@ -28,8 +31,12 @@ OUTCOMES: Final = {
     "session": "200",
     "session-expired": "401 session_invalid",
     "session-logout": "204",
+    "introspect": "200",
+    "introspect-unknown-client": "401 client_invalid",
     "authorizer": "authorized",
     "authorizer-expired": "refused",
+    "access_token": "done",
+    "end_sessions": "done",
     "refresh_access_token": "done",
 }
 """What comes of each event, as `outcome` says it. A file's name begins with its function's."""
@@ -52,7 +59,7 @@ def live_event(name: str, walk: Walk) -> Document:
     text = (_FOLDER / f"{name}.json").read_text("utf-8")
     holes = set(_HOLE.findall(text))
     values: dict[str, str] = {}
-    if "token" in holes:
+    if holes & {"token", "form"}:
         values["token"] = walk.api("POST", "/login", {"code": walk.login_code()}).body["token"]
     if "login_code" in holes:
         values["login_code"] = walk.login_code()
@@ -60,7 +67,10 @@ def live_event(name: str, walk: Walk) -> Document:
     stranger = Walk(walk.api_url, walk.wechat_url)
     stranger.login_code()
     stale = stranger.tap()
+    form = f"token={values.get('token', '')}"
     values |= {
+        "form": b64encode(form.encode()).decode(),
+        "basic": b64encode(":".join(API_CLIENT).encode()).decode(),
         "phone_code": tap["code"],
         "encrypted_data": tap["encrypted_data"],
         "iv": tap["iv"],

@@ -5,6 +5,7 @@ once, and a function that runs past its time-out is abandoned rather than stoppe
 """
 
 import importlib.util
+import inspect
 import itertools
 import json
 import sys
@@ -120,8 +121,10 @@ class Environment:
             return self._backend
 
     def call(self, handler: Handler, event: Any, context: Context) -> Any:
-        """Call one of our handlers in this environment."""
-        return handler(event, context, self.backend)
+        """Call a handler in this environment; one of ours is told its backend."""
+        takes = inspect.signature(handler, follow_wrapped=False).parameters
+        ours = (self.backend,) if "make_backend" in takes else ()
+        return handler(event, context, *ours)
 
 
 class Runtime:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local import APPID, embedded_aws
+from infra.api_client import hash_of
+from local import API_CLIENT, APPID, embedded_aws
 from local.gateway import Gateway, Served
 from local.runtime import Environment, Functions, Runtime
 from local.simulated_wechat import App, SimulatedWeChat, serve
@@ -109,10 +110,12 @@ class Stack:
                 | dict(parameters or {}),
             )
             stack.enter_context(_environment(application, aws_url, host))
-            app_secrets = json.dumps({app.appid: app.secret for app in world.apps})
-            stack.enter_context(
-                embedded_aws.resources(application, aws_url, {"AppSecrets": app_secrets})
-            )
+            name, secret = API_CLIENT
+            stored = {
+                "AppSecrets": json.dumps({app.appid: app.secret for app in world.apps}),
+                "ApiClients": json.dumps({name: hash_of(secret)}),
+            }
+            stack.enter_context(embedded_aws.resources(application, aws_url, stored))
             environment = Environment(
                 application.environment, Aws(embedded_aws.create_client(aws_url))
             )

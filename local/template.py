@@ -114,11 +114,12 @@ class GeneratedSecret:
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret; `generated` is None for one that is created empty."""
+    """A secret; without `value` and `generated` it is created empty."""
 
     logical_id: str
     name: str
     generated: GeneratedSecret | None
+    value: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +285,8 @@ class _Resolver:
         )
 
     def secret(self, logical_id: str) -> Secret:
-        generate = self.properties(logical_id).get("GenerateSecretString")
+        properties = self.properties(logical_id)
+        generate = properties.get("GenerateSecretString")
         return Secret(
             logical_id=logical_id,
             name=self.physical_name(logical_id, "Name"),
@@ -295,6 +297,7 @@ class _Resolver:
                 length=int(generate.get("PasswordLength", 32)),
                 exclude_punctuation=bool(generate.get("ExcludePunctuation", False)),
             ),
+            value=properties.get("SecretString"),
         )
 
     def physical_name(self, logical_id: str, naming_property: str) -> str:

@@ -26,8 +26,8 @@ _SHOWN: Final = _words(
 _NUMBERS: Final = frozenset({"phoneNumber", "purePhoneNumber"})
 _TIMES: Final = _words(
     """
-    create_time expires expires_at expiresAt forced_at from in_progress_until lease_until now
-    renew_from timestamp token_expires_at ttl until
+    create_time exp expires expires_at expiresAt forced_at from iat in_progress_until lease_until
+    now renew_from timestamp token_expires_at ttl until
     """
 )
 """Names of numbers that are moments, so that they may be long."""

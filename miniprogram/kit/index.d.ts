@@ -39,6 +39,7 @@ export type LocalCode =
 export type ServerCode =
   | 'invalid_request'
   | 'session_invalid'
+  | 'client_invalid'
   | 'user_blocked'
   | 'user_restricted'
   | 'wrong_address'

@@ -17,6 +17,7 @@ def deployment() -> Iterator[Deployment]:
     with start("wechat-auth-test") as deployment:
         deployment.deploy()
         deployment.store_app_secrets()
+        deployment.add_api_client()
         yield deployment
 
 

@@ -20,7 +20,7 @@ from local.template import ACCOUNT_ID, REGION
 from tests.deployed.conftest import eventually, publish
 from tests.harness.figures import Say
 
-KEPT_IN_MEMORY = ("AccessTokens", "AppSecrets", "KeyRing")
+KEPT_IN_MEMORY = ("AccessTokens", "AppSecrets", "KeyRing", "ApiClients")
 NOT_JUDGED = {
     "logs:CreateLogStream": "Lambda's log delivery",
     "logs:PutLogEvents": "Lambda's log delivery",
@@ -96,6 +96,18 @@ def authorize(walk: DeployedWalk) -> None:
     assert walk.deployment.invoke("authorizer", event)["isAuthorized"] is True
 
 
+def lend(walk: DeployedWalk) -> None:
+    """The team's code asks for the access_token."""
+    assert walk.deployment.invoke("access_token", {})["accessToken"]
+
+
+def end_sessions(walk: DeployedWalk) -> None:
+    """The team's code logs a user out."""
+    demo.login(walk)
+    person = walk.deployment.wechat.people[-1]
+    assert walk.deployment.invoke("end_sessions", {"openids": [person.openid]}) == {"ended": 1}
+
+
 def renew(walk: DeployedWalk) -> None:
     """The renewal of the access_token."""
     assert list(walk.deployment.invoke("refresh_access_token", {}).values()) == ["renewed"]
@@ -136,6 +148,9 @@ STEPS: dict[str, tuple[str, tuple[Callable[[DeployedWalk], object], ...]]] = {
         ),
     ),
     "AuthorizerRole": ("authorizer", (authorize,)),
+    "IntrospectRole": ("introspect", (demo.login, demo.introspect)),
+    "AccessTokenRole": ("access_token", (lend,)),
+    "EndSessionsRole": ("end_sessions", (end_sessions,)),
     "RefreshAccessTokenRole": ("refresh_access_token", (renew,)),
 }
 """By role: its function, and steps that need it."""
@@ -249,6 +264,7 @@ def test_each_step_passes_with_the_permissions_of_the_template(deployment: Deplo
         assert passes(deployment, role), role
 
 
+@pytest.mark.timeout(900)
 def test_each_permission_is_missed_by_a_step_if_it_is_taken_away(
     deployment: Deployment, say: Say
 ) -> None:

@@ -43,6 +43,8 @@ def succeeding(api: Api, phone: Phone) -> Iterator[Answer]:
     yield api.decrypt(token=token, cloudID=info.cloud_id)
     yield api.session(token)
     yield api.session(token, "?verify=true")
+    yield api.introspect(token)
+    yield api.introspect("nonsense")
     yield api.logout(token)
     yield api.logout(api.logged_in(phone), "?all=true")
 
@@ -51,7 +53,7 @@ def test_every_kind_of_success_keeps_to_it(api: Api, phone: Phone) -> None:
     answers = list(succeeding(api, phone))
     for answer in answers:
         assert_keeps_to_the_contract(answer)
-    assert [answer.status for answer in answers] == [200] * 9 + [204] * 2
+    assert [answer.status for answer in answers] == [200] * 11 + [204] * 2
 
 
 def undecryptable(api: Api, phone: Phone, _: Deployment) -> Answer:

@@ -10,6 +10,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from urllib.parse import quote
@@ -17,6 +18,7 @@ from urllib.parse import quote
 import pytest
 import time_machine
 
+from local.runtime import FunctionError
 from local.simulated_wechat import Fault, Phone, PhoneTap, SimulatedWeChat, UserInfo
 from local.simulated_wechat.faults import ENDPOINTS
 from tests.harness.api import Answer, Api, legacy
@@ -94,8 +96,12 @@ class Walk:
             "authorizer", {"headers": {"authorization": f"Bearer {token}"}}
         )
         self.deployment.stack.invoke("refresh_access_token", {})
+        self.deployment.stack.invoke("access_token", {})
+        self.api.introspect(token)
         self.api.logout(token)
         self.api.logout(self.token(phone), "?all=true")
+        self.token(phone)
+        self.deployment.stack.invoke("end_sessions", {"openids": [phone.openid]})
         self.secrets.note_wechat(self.deployment.wechat)
 
     def everything_that_wechat_refuses(self) -> None:
@@ -139,7 +145,18 @@ class Walk:
         )
         for header in (f"Basic {token}", f"Bearer {token}x", token):
             self.api.request("GET", "/session", headers={"Authorization": header})
+            self.api.request("POST", "/introspect", headers={"Authorization": header})
+        self.api.introspect(token, (phone.openid, token))
+        self.api.introspect(token + "x")
+        self.api.introspect(None, hint=token)
         self.api.session(token, f"?verify={NUMBER}")
+        for function, payload in (
+            ("access_token", {"appid": phone.openid}),
+            ("access_token", {"rejected": [token]}),
+            ("end_sessions", {"openids": [phone.openid, NUMBER + "|"]}),
+        ):
+            with pytest.raises(FunctionError):
+                self.deployment.stack.invoke(function, payload)
 
     def everything_that_breaks(self) -> None:
         phone = self.person()
@@ -185,7 +202,14 @@ class Walk:
         self.api.decrypt(token=token, cloudID=info.cloud_id)
         self.api.decrypt(code=codes[1], encryptedData=info.encrypted_data, iv=info.iv)
         self.api.session(token, "?verify=true")
+        self.api.introspect(token)
         self.deployment.stack.invoke("refresh_access_token", {})
+        for function, payload in (
+            ("access_token", {}),
+            ("end_sessions", {"openids": [self.person().openid]}),
+        ):
+            with suppress(FunctionError):
+                self.deployment.stack.invoke(function, payload)
         self.api.logout(token, "?all=true")
         self.deployment.heal()
         self.deployment.wechat.faults.clear()
@@ -212,7 +236,7 @@ def test_nothing_written_holds_a_secret_or_personal_data(
     # The walk did meet all that it was to meet.
     assert {answer.json.get("code") for answer in api.answers if answer.content} >= {
         None, "invalid_request", "session_invalid", "request_too_large", "login_code_rejected",
-        "phone_code_rejected", "undecryptable", "internal_error", "misconfigured",
+        "phone_code_rejected", "client_invalid", "undecryptable", "internal_error", "misconfigured",
         "storage_unavailable", "wechat_unavailable",
     }  # fmt: skip
     assert set(secrets.known.values()) == {
@@ -252,6 +276,7 @@ def test_each_log_line_is_json_of_named_fields(
     assert names <= {
         "level", "location", "message", "timestamp", "service", "route", "status", "ms",
         "requestId", "code", "errcode", "rid", "remedy", "call", "reason", "outcome",
+        "appid", "users", "ended",
         "exception_type", "at",
     }  # fmt: skip
 

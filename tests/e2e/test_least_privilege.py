@@ -48,7 +48,10 @@ def test_every_call_is_allowed_and_every_permission_is_used(
     deployment: Deployment, calls: set[Call], clock: time_machine.Traveller
 ) -> None:
     api = ColdApi(deployment)
-    for path in (login, phone_number, open_data, session, schedule, authorizer):
+    for path in (
+        *(login, phone_number, open_data, session, schedule, authorizer),
+        *(introspection, teams_code),
+    ):
         path(deployment, api, clock)
     assert calls == allowed(deployment.stack.application)
 
@@ -121,6 +124,21 @@ def authorizer(deployment: Deployment, api: Api, _: time_machine.Traveller) -> N
     deployment.cold_start()
     event = {"headers": {"authorization": f"Bearer {token}"}}
     assert deployment.stack.invoke("authorizer", event)["isAuthorized"] is True
+
+
+def introspection(deployment: Deployment, api: Api, _: time_machine.Traveller) -> None:
+    assert api.introspect(api.logged_in(deployment.wechat.phone())).json["active"] is True
+
+
+def teams_code(deployment: Deployment, api: Api, _: time_machine.Traveller) -> None:
+    person = deployment.wechat.phone()
+    api.logged_in(person)
+    deployment.clear("AccessTokens")
+    deployment.cold_start()
+    assert deployment.stack.invoke("access_token", {"appid": person.appid})["accessToken"]
+    deployment.cold_start()
+    payload = {"appid": person.appid, "openids": [person.openid]}
+    assert deployment.stack.invoke("end_sessions", payload) == {"ended": 1}
 
 
 def allowed(application: Application) -> set[Call]:

@@ -87,6 +87,24 @@ def test_the_authorizer_is_one_read(api: Api, deployment: Deployment) -> None:
     assert _since(before, deployment) == {"GetItem": 1}
 
 
+def test_introspection_is_one_read(api: Api, deployment: Deployment) -> None:
+    token = api.logged_in(deployment.wechat.phone())
+    api.introspect(token)
+    before = _asked(deployment)
+    assert api.introspect(token).json["active"] is True
+    assert _since(before, deployment) == {"GetItem": 1}
+
+
+def test_to_end_the_sessions_of_a_user_is_a_query_and_a_batch(
+    api: Api, deployment: Deployment
+) -> None:
+    person = deployment.wechat.phone()
+    api.logged_in(person)
+    before = _asked(deployment)
+    assert deployment.stack.invoke("end_sessions", {"openids": [person.openid]}) == {"ended": 1}
+    assert _since(before, deployment) == {"Query": 1, "BatchWriteItem": 1}
+
+
 def _asked(deployment: Deployment) -> dict[str, int]:
     return {**deployment.operations, **deployment.wechat.counts()}
 

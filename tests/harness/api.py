@@ -4,9 +4,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 import urllib3
 
+from local import API_CLIENT
 from local.simulated_wechat import Phone, PhoneTap
 
 Document = dict[str, Any]
@@ -83,12 +85,27 @@ class Api:
     def logout(self, token: str, query: str = "") -> Answer:
         return self.request("DELETE", f"/session{query}", token=token)
 
+    def introspect(
+        self, token: str | None, client: tuple[str, str] | None = API_CLIENT, **more: str
+    ) -> Answer:
+        """Ask who a token stands for, as a server of the team's does."""
+        form = more if token is None else {"token": token, **more}
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        if client is not None:
+            headers["Authorization"] = basic(*client)
+        return self.request("POST", "/introspect", urlencode(form).encode(), headers=headers)
+
     def logged_in(self, phone: Phone) -> str:
         """Log a person in and return the session's token."""
         answer = self.login(phone.login())
         assert answer.status == 200, answer
         token: str = answer.json["token"]
         return token
+
+
+def basic(name: str, secret: str) -> str:
+    """Return the Authorization header of HTTP Basic."""
+    return urllib3.make_headers(basic_auth=f"{name}:{secret}")["authorization"]
 
 
 def legacy(tap: PhoneTap) -> dict[str, str]:

@@ -13,7 +13,9 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 from moto.dynamodb.models import dynamodb_backends
 
+from infra.api_client import hash_of
 from infra.key_ring import Rotation
+from local import API_CLIENT
 from local.simulated_wechat import App, Quota, Settings, SimulatedWeChat
 from local.stack import Stack
 from local.template import ACCOUNT_ID, REGION
@@ -90,7 +92,7 @@ class Deployment:
         return WeChat([self.stack.wechat_url], budget=Budget(seconds, seconds / 2, seconds / 4))
 
     def put_secret(self, name: str, document: object) -> None:
-        """Store a secret: ``AppSecrets`` or ``KeyRing``."""
+        """Store a secret: ``AppSecrets``, ``KeyRing`` or ``ApiClients``."""
         text = document if isinstance(document, str) else json.dumps(document)
         if _stored.get((self.wechat, name)) != text:
             _stored[self.wechat, name] = text
@@ -179,6 +181,7 @@ class Deployment:
         wechat.put_app(App(app.appid, app.secret, cloud=True, unionid=True))
         self.put_secret("AppSecrets", {app.appid: app.secret})
         self.put_secret("KeyRing", {"current": "k1", "k1": "k1" * 32})
+        self.put_secret("ApiClients", {API_CLIENT[0]: hash_of(API_CLIENT[1])})
         self.wrap(None)
         self.cold_start()
 

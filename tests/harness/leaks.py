@@ -25,6 +25,7 @@ P = TypeVar("P", Phone, Person)
 ALLOWED: dict[tuple[str, str, int], frozenset[str]] = {
     ("POST", "/login", 200): frozenset({"session token", "secret of a session token"}),
     ("POST", "/phone", 200): frozenset({"phone number"}),
+    ("POST", "/introspect", 200): frozenset({"openid", "unionid"}),
     ("POST", "/decrypt", 200): frozenset(
         {"phone number", "nick name", "unionid", "session token", "secret of a session token"}
     ),

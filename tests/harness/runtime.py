@@ -42,7 +42,12 @@ class TestedRuntime(Runtime):
 @cache
 def _noted(handler: Handler, name: str) -> Handler:
     """Note what a handler raises before its shell turns it into an answer."""
-    shells = {"authorizer": http.authorizer, "refresh_access_token": http.scheduled}
+    shells = {
+        "authorizer": http.authorizer,
+        "access_token": http.invoked,
+        "end_sessions": http.invoked,
+        "refresh_access_token": http.scheduled,
+    }
     shell: Any = shells.get(name, http.endpoint)
     handle: Any = handler
     noted: Handler = shell(noting(handle.__wrapped__))

@@ -61,7 +61,8 @@ def test_the_others_stay_and_what_is_missing_is_named(client: "SecretsManagerCli
     )
     assert stored(client) == {ONE: SECRET, OTHER: ANOTHER}
     assert prompts == [f"AppSecret of {ONE} (it is not shown; paste it and press Enter): "]
-    functions = SecretStore(Aws(lambda **_: client), key_ring_id="-", app_secrets_id="AppSecrets")
+    aws = Aws(lambda **_: client)
+    functions = SecretStore(aws, key_ring_id="-", app_secrets_id="AppSecrets", api_clients_id="-")
     assert (functions.app_secret(ONE), functions.app_secret(OTHER)) == (SECRET, ANOTHER)
 
 

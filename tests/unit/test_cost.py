@@ -39,7 +39,7 @@ def test_each_amount_in_the_documents_is_what_stands_beside_it(path: Path) -> No
 
 
 def test_the_totals_are_those_that_the_text_speaks_of() -> None:
-    assert [round(cost.total(calls)) for calls in cost.LEVELS] == [11, 15, 406]
+    assert [round(cost.total(calls)) for calls in cost.LEVELS] == [12, 17, 407]
     assert [round(cost.wechat(calls), 2) for calls in cost.LEVELS] == [45, 4_500, 450_000]
     assert cost.fixed_address() == pytest.approx(36.50)
 
@@ -122,12 +122,12 @@ def test_the_rates_are_the_defaults_of_the_template() -> None:
 
 def test_a_flood_is_what_the_throttles_let_through() -> None:
     parameters = read_document(TEMPLATES["template"])["Parameters"]
-    names = ("LoginRate", "PhoneRate", "DecryptRate", "SessionRate")
+    names = ("LoginRate", "PhoneRate", "DecryptRate", "SessionRate", "IntrospectRate")
     assert list(cost.FLOOD.values()) == [parameters[name]["Default"] for name in names]
     gateway, *_ = cost.flood("POST /login")
     assert gateway == pytest.approx(200 * 730 * 3600 / 1_000_000)
     together = sum(sum(cost.flood(route)) for route in cost.FLOOD)
-    assert together == pytest.approx(4_500, abs=1)
+    assert together == pytest.approx(5_756, abs=1)
 
 
 def test_a_key_lasts_43_days_at_a_hundred_million_logins_a_day() -> None:

@@ -8,7 +8,9 @@ import pytest
 from infra.cloudformation import read_document
 from tests.harness.transform import ROOT, TEMPLATES
 
-_NAMES = ("architecture", "deploy", "operate", "cost", "access-token", "bench", "faults")
+_NAMES = (
+    "architecture", "deploy", "own-backend", "operate", "cost", "access-token", "bench", "faults",
+)  # fmt: skip
 GUIDES = [ROOT / "docs" / f"{name}.md" for name in _NAMES]
 ALL = [*GUIDES, *(path.with_suffix(".zh-CN.md") for path in GUIDES)]
 
@@ -59,6 +61,20 @@ def test_secrets_are_changed_by_commands_that_are_tested(guide: Path) -> None:
     assert "put-secret-value" not in text
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     assert set(re.findall(r"make ([a-z-]+) ENV=", text)) <= targets
+
+
+def test_what_is_shown_of_a_teams_servers_is_what_is_walked() -> None:
+    guide = (ROOT / "docs/own-backend.md").read_text("utf-8")
+    shown = re.findall(r"```(?:python|js)\n(.*?)```", guide, re.DOTALL)
+    folder = ROOT / "tests/own_backend/servers"
+    sources = [folder / "fastapi_server.py", folder / "express_server.mjs"]
+    sources += [ROOT / "miniprogram/kit/README.md"]
+    texts = [source.read_text("utf-8") for source in sources]
+    elsewhere = [block for block in shown if not any(block in text for text in texts)]
+    # tests/unit/local/test_route_of_ones_own.py runs it.
+    assert [block.splitlines()[0] for block in elsewhere] == [
+        "ORDERS = {}  # by openid; a table in real life"
+    ]
 
 
 def anchors(path: Path) -> set[str]:

@@ -12,7 +12,10 @@ from infra.cloudformation import read_document
 from infra.release import ReleaseError, check_stack_name, overrides, release, values
 from tests.harness.transform import EVERYTHING_ON, ROOT, TEMPLATES, Document, of_type, transformed
 
-FUNCTIONS = {"Login", "Phone", "Decrypt", "Session", "Authorizer", "RefreshAccessToken"}
+FUNCTIONS = {
+    "Login", "Phone", "Decrypt", "Session", "Introspect", "Authorizer",
+    "AccessToken", "EndSessions", "RefreshAccessToken",
+}  # fmt: skip
 Change = Callable[[Path], None]
 
 

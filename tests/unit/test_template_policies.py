@@ -80,6 +80,32 @@ ALLOWED: dict[str, tuple[dict[str, set[str]], set[str]]] = {
         },
         set(),
     ),
+    "IntrospectRole": (
+        {
+            "Sessions.Arn": {"dynamodb:GetItem"},
+            "ApiClients.Id": SECRET,
+            "KeyRing.Id": SECRET,
+            "IntrospectLog.Arn": LOG,
+        },
+        set(),
+    ),
+    "AccessTokenRole": (
+        {
+            "AccessTokens.Arn": ACCESS_TOKEN,
+            "AppSecrets.Id": SECRET,
+            "KeyRing.Id": SECRET,
+            "AccessTokenLog.Arn": LOG,
+        },
+        NETWORK,
+    ),
+    "EndSessionsRole": (
+        {
+            "Sessions.Arn": {"dynamodb:Query", "dynamodb:BatchWriteItem"},
+            "KeyRing.Id": SECRET,
+            "EndSessionsLog.Arn": LOG,
+        },
+        set(),
+    ),
     "RefreshAccessTokenRole": (
         {
             "AccessTokens.Arn": ACCESS_TOKEN,
@@ -208,7 +234,8 @@ def test_functions_can_leave_the_network_in_one_deployment(template: Document) -
     functions = of_type(template, "AWS::Lambda::Function")
     attached = {key for key, function in functions.items() if "VpcConfig" in function}
     assert attached == {
-        f"{name}Function" for name in ("Login", "Phone", "Decrypt", "Session", "RefreshAccessToken")
+        f"{name}Function"
+        for name in ("Login", "Phone", "Decrypt", "Session", "AccessToken", "RefreshAccessToken")
     }
     for key in attached:
         assert functions[key]["VpcConfig"]["Fn::If"][0] == "HasFixedAddresses"
@@ -255,7 +282,7 @@ def test_who_may_call_a_function_is_the_api_and_the_schedule(template: Document)
         for each in permissions.values()
     } == {
         (f"{function}FunctionAliaslive", "apigateway.amazonaws.com", "lambda:InvokeFunction")
-        for function in ("Login", "Phone", "Decrypt", "Session", "Authorizer")
+        for function in ("Login", "Phone", "Decrypt", "Session", "Introspect", "Authorizer")
     }
     assert all("SourceArn" in each for each in permissions.values())
 
@@ -304,6 +331,7 @@ def test_no_parameter_can_hold_an_appsecret() -> None:
     assert of_type(read_document(TEMPLATES["template"]), "AWS::SecretsManager::Secret").keys() == {
         "AppSecrets",
         "KeyRing",
+        "ApiClients",
     }
 
 

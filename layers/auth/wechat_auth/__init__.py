@@ -5,14 +5,15 @@ The rooms of this package, from the roof to the cellar; each imports only from b
 * ``http`` – the shell: an event of Lambda's in, an answer or a problem document out; ``mistakes``
   – what is sent by mistake, told apart.
 * ``backend`` – the wiring: what an execution environment is made of.
-* ``login``, ``phone``, ``open_data``, ``session_key`` – what a user asks for.
+* ``login``, ``phone``, ``open_data``, ``session_key`` – what a user asks for; ``introspection`` –
+  what a server of the team's asks.
 * ``fields`` – what a request's body may hold.
 * ``sessions`` – our own session tokens; ``failure_budget`` – failed decryptions of a day;
   ``phone_records`` – what is kept of a phone exchange; ``codes`` – the two kinds of code.
 * ``tokens`` – one access_token for every environment: ``tokens.access_tokens`` (who renews when),
   ``tokens.table`` (the shared row and its lease), ``tokens.sources`` (who issues).
-* ``secret_store`` – key ring and AppSecrets; ``app_secrets`` – the forms in which those are stored;
-  ``wechat`` – WeChat's server API.
+* ``secret_store`` – key ring, AppSecrets and API clients; ``app_secrets`` – the forms in which
+  AppSecrets are stored; ``wechat`` – WeChat's server API.
 * ``storage`` – DynamoDB and Secrets Manager, and where botocore stops.
 * ``connections`` – HTTP on which every request has one deadline, for both.
 * ``invocation`` – time budget, metrics and log of the one request being served.

@@ -61,11 +61,12 @@ class Backend:
 
     @cached_property
     def secrets(self) -> SecretStore:
-        """The key ring and the AppSecrets."""
+        """The key ring, the AppSecrets and the API clients."""
         return SecretStore(
             self.aws,
             key_ring_id=self.settings.key_ring_id,
             app_secrets_id=self.settings.app_secrets_id,
+            api_clients_id=self.settings.api_clients_id,
             clock=self.clock,
         )
 
@@ -154,6 +155,7 @@ def prepare(
     *,
     calls_wechat: bool = False,
     needs_app_secrets: bool = False,
+    needs_api_clients: bool = False,
     make_backend: Callable[[], Backend] = backend,
 ) -> None:
     """Build at init what the first request would wait for.
@@ -170,6 +172,7 @@ def prepare(
         needs: Names more parts to build.
         calls_wechat: Whether to connect to WeChat.
         needs_app_secrets: Whether to read the AppSecrets too.
+        needs_api_clients: Whether to read the API clients too.
         make_backend: Gives the backend.
     """
     start = start_of_environment()
@@ -191,6 +194,8 @@ def prepare(
         made.secrets.key_ring()
         if needs_app_secrets:
             made.secrets.app_secret(made.settings.appids[0])
+        if needs_api_clients:
+            made.secrets.api_clients()
         to_dynamodb.join()  # while a whole processor is lent; WeChat may be far away
 
 

@@ -45,6 +45,12 @@ SESSION_INVALID = Problem(
     "The Bearer token is missing, malformed, expired or logged out: call wx.login and POST "
     "/login, then send the new token.",
 )  # fmt: skip
+CLIENT_INVALID = Problem(
+    "client_invalid", 401, "fix_request", "服务暂不可用，请联系客服",
+    "The service is unavailable, please contact support",
+    "The request needs HTTP Basic authentication with name and secret of a client that `make "
+    "api-client` has made.",
+)  # fmt: skip
 USER_BLOCKED = Problem(
     "user_blocked", 403, "contact_support", "该微信账号存在风险，暂时无法登录",
     "This WeChat account cannot log in at the moment",
@@ -128,7 +134,7 @@ WECHAT_UNAVAILABLE = Problem(
 )  # fmt: skip
 
 PROBLEMS = (
-    INVALID_REQUEST, SESSION_INVALID, USER_BLOCKED, USER_RESTRICTED, WRONG_ADDRESS,
+    INVALID_REQUEST, SESSION_INVALID, CLIENT_INVALID, USER_BLOCKED, USER_RESTRICTED, WRONG_ADDRESS,
     NO_SUCH_ROUTE, REQUEST_TOO_LARGE, LOGIN_CODE_REJECTED, PHONE_CODE_REJECTED, UNDECRYPTABLE,
     TOO_MANY_REQUESTS, TOO_MANY_FAILURES, INTERNAL_ERROR, MISCONFIGURED, LOGIN_UNFINISHED,
     QUOTA_EXHAUSTED, STORAGE_UNAVAILABLE, WECHAT_UNAVAILABLE,

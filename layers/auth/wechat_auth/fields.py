@@ -15,6 +15,9 @@ from wechat_crypto import Base64Error, decode_base64, repair_base64
 _CODE = re.compile(r"[0-9A-Za-z_-]{1,256}")
 _MOCK_CODE = "the code is a mock one"  # DevTools, in a project without an appid of its own
 _CLOUD_ID = re.compile(r"[0-9A-Za-z_-]{1,512}")
+_OPENID = re.compile(r"[0-9A-Za-z_-]{1,128}")
+_MOST_OPENIDS = 100
+_LONGEST_TOKEN = 512
 _SIGNATURE = re.compile(r"[0-9a-fA-F]{40}")
 _IV_LENGTH = 16
 _BLOCK = 16
@@ -78,6 +81,26 @@ def appid(body: Body, appids: tuple[str, ...], session: Session | None = None) -
     if not isinstance(value, str) or value not in appids:
         raise invalid_field("appid", "must be the appid of a mini-program that is served here")
     return value
+
+
+def rejected(body: Body) -> str | None:
+    """Read ``rejected``: an access_token that WeChat refuses, if one was sent."""
+    if "rejected" not in body:
+        return None
+    value = _text(body, "rejected")
+    if len(value) > _LONGEST_TOKEN:
+        raise invalid_field("rejected", "must be the access_token that WeChat refused")
+    return value
+
+
+def openids(body: Body) -> list[str]:
+    """Read ``openids``: 1 to 100 users of one app."""
+    value = body.get("openids")
+    if not isinstance(value, list) or not 0 < len(value) <= _MOST_OPENIDS:
+        raise invalid_field("openids", f"must be a list of 1 to {_MOST_OPENIDS} openids")
+    if not all(isinstance(each, str) and _OPENID.fullmatch(each) for each in value):
+        raise invalid_field("openids", "must hold openids alone, as WeChat writes them")
+    return list(dict.fromkeys(value))
 
 
 def open_data(body: Body) -> EncryptedOpenData:

@@ -1,7 +1,8 @@
 """The shell around the handlers: an event of Lambda's in, an answer or a problem document out.
 
 Sources: payload format 2.0 (AWS, "Working with AWS Lambda proxy integrations for HTTP APIs"),
-RFC 9457 (problem documents), RFC 6750 (Bearer tokens), RFC 9110 (Accept-Language, Retry-After).
+RFC 9457 (problem documents), RFC 6750 (Bearer tokens), RFC 7617 (Basic), RFC 9110 (Accept-Language,
+Retry-After).
 """
 
 import base64
@@ -18,10 +19,12 @@ from dataclasses import dataclass, field
 from functools import wraps
 from http import HTTPStatus
 from typing import Any, Protocol
+from urllib.parse import parse_qsl, unquote_plus
 
 from wechat_auth import invocation, mistakes
 from wechat_auth.backend import Backend, backend
 from wechat_auth.errors import (
+    CLIENT_INVALID,
     INTERNAL_ERROR,
     NO_SUCH_ROUTE,
     REQUEST_TOO_LARGE,
@@ -35,6 +38,11 @@ from wechat_crypto import parse_json
 
 MAX_BODY = 16 * 1024
 """Bytes a request's body may hold."""
+_CHALLENGES = {
+    SESSION_INVALID.code: "Bearer",
+    CLIENT_INVALID.code: 'Basic realm="introspection"',
+}
+"""WWW-Authenticate of each problem that is about who asks."""
 _B64TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, section 2.1
 _IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9_-]{16,128}")  # long enough that nobody guesses one
 
@@ -74,14 +82,7 @@ class Request:
         Raises:
             AuthError: ``invalid_request`` or ``request_too_large``.
         """
-        raw = self._body.encode("utf-8", "surrogatepass")
-        if self._is_base64:
-            try:
-                raw = base64.b64decode(raw, validate=True)
-            except binascii.Error:
-                raise invalid_field("body", "could not be decoded") from None
-        if len(raw) > MAX_BODY:
-            raise AuthError(REQUEST_TOO_LARGE)
+        raw = self._content()
         try:
             # RFC 8259, 8.1: a byte order mark may be ignored.
             document = parse_json(raw.decode("utf-8-sig"), unique=True, finite=False)
@@ -91,6 +92,49 @@ class Request:
             content_type = self.headers.get("content-type", "")
             raise invalid_field("body", mistakes.of_body(raw, content_type))
         return document
+
+    def form(self) -> dict[str, str]:
+        """Parse the body, which must be a form (x-www-form-urlencoded) of at most 16 KiB.
+
+        Raises:
+            AuthError: ``invalid_request``, also for a name that comes twice (RFC 6749, 3.2), or
+                ``request_too_large``.
+        """
+        pairs = parse_qsl(self._content().decode("utf-8", "replace"), keep_blank_values=True)
+        form = dict(pairs)
+        if len(form) < len(pairs):
+            raise invalid_field("body", "must not hold a parameter twice")
+        return form
+
+    def _content(self) -> bytes:
+        raw = self._body.encode("utf-8", "surrogatepass")
+        if self._is_base64:
+            try:
+                raw = base64.b64decode(raw, validate=True)
+            except binascii.Error:
+                raise invalid_field("body", "could not be decoded") from None
+        if len(raw) > MAX_BODY:
+            raise AuthError(REQUEST_TOO_LARGE)
+        return raw
+
+    def basic(self) -> tuple[str, str]:
+        """Return name and secret of HTTP Basic authentication.
+
+        OAuth clients encode both as a form does (RFC 6749, 2.3.1), others do not. Neither holds a
+        ``%`` or ``+`` here, so decoding is right for both.
+
+        Raises:
+            AuthError: ``client_invalid`` if there is none.
+        """
+        scheme, _, credentials = self.headers.get("authorization", "").partition(" ")
+        try:
+            text = base64.b64decode(credentials.strip(), validate=True).decode()
+        except ValueError:
+            text = ""
+        name, colon, secret = text.partition(":")
+        if scheme.lower() != "basic" or not colon:
+            raise AuthError(CLIENT_INVALID)
+        return unquote_plus(name), unquote_plus(secret)
 
     def bearer(self) -> str:
         """Return the Bearer token.
@@ -213,6 +257,24 @@ def authorizer(authorize: Callable[[str, Backend], Mapping[str, str]]) -> Lambda
     return _shell(authorize, serve, refuse)
 
 
+def invoked(answer: Callable[[Event, Backend], dict[str, Any]]) -> LambdaHandler:
+    """Make a Lambda handler for those whom IAM allows to invoke it; what fails is raised.
+
+    The payload is one JSON object; Lambda tells the caller of an error its text, which holds
+    nothing that was sent.
+    """
+
+    def serve(event: Event, made: Backend, _: invocation.Invocation) -> dict[str, Any]:
+        if not isinstance(event, dict):
+            raise invalid_field("payload", "must be a JSON object")
+        return answer(event, made)
+
+    def refuse(error: AuthError, _: Event, __: invocation.Invocation) -> dict[str, Any]:
+        raise error
+
+    return _shell(answer, serve, refuse)
+
+
 def scheduled(work: Callable[[Backend], dict[str, Any]]) -> LambdaHandler:
     """Make a Lambda handler of work that no request asks for; what fails is raised."""
 
@@ -240,8 +302,7 @@ def _shell(
     ) -> dict[str, Any]:
         if not isinstance(event, dict):
             event = {}  # an invocation may bring any JSON
-        request_id = (event.get("requestContext") or {}).get("requestId")
-        with invocation.serving(context, request_id) as current:
+        with invocation.serving(context, _request_id(event)) as current:
             try:
                 return serve(event, make_backend(), current)
             except Exception as caught:  # noqa: BLE001  nothing may reach the client as it is
@@ -274,6 +335,12 @@ def _require_edge(request: Request, expected: str) -> None:
     given = request.headers.get("x-origin-secret", "").encode("utf-8", "surrogatepass")
     if expected and not hmac.compare_digest(hashlib.sha256(given).hexdigest(), expected):
         raise AuthError(WRONG_ADDRESS)
+
+
+def _request_id(event: object) -> str | None:
+    """Return API Gateway's id of a request; whoever invokes a function may send anything."""
+    request = event.get("requestContext") if isinstance(event, dict) else None
+    return request.get("requestId") if isinstance(request, dict) else None
 
 
 def _logged(
@@ -372,8 +439,8 @@ def _problem(error: AuthError, event: Event, request_id: str) -> dict[str, Any]:
     answer["headers"]["Content-Language"] = "en" if english else "zh-CN"
     if error.retry_after is not None:
         answer["headers"]["Retry-After"] = str(error.retry_after)
-    if problem is SESSION_INVALID:
-        answer["headers"]["WWW-Authenticate"] = "Bearer"
+    if challenge := _CHALLENGES.get(problem.code):
+        answer["headers"]["WWW-Authenticate"] = challenge
     return answer
 
 

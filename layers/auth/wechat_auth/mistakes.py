@@ -12,6 +12,7 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
     "/phone": ("POST",),
     "/decrypt": ("POST",),
     "/session": ("GET", "DELETE"),
+    "/introspect": ("POST",),
 }
 """The methods of each path; a test holds them together with the template's routes."""
 

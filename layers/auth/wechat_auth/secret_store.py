@@ -1,13 +1,16 @@
-"""What Secrets Manager holds: the key ring that seals our data, and the AppSecrets.
+"""What Secrets Manager holds: the key ring that seals our data, the AppSecrets, the API clients.
 
-An environment reads both once and keeps them. It reads the ring again every five minutes, so that
-a key that was added or taken out takes effect everywhere without a deployment, and either of them
-when it turns out to be wrong: a blob does not unseal, WeChat refuses an AppSecret, or what was
-stored cannot be used.
+An environment reads each once and keeps it. It reads ring and clients again every five minutes, so
+that what was added or taken out takes effect everywhere without a deployment, and any of them when
+it turns out to be wrong: a blob does not unseal, WeChat refuses an AppSecret, a client is unknown,
+or what was stored cannot be used.
 """
 
+import hashlib
+import hmac
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from wechat_auth import invocation
 from wechat_auth.app_secrets import AppSecretsError, app_secret
@@ -16,18 +19,19 @@ from wechat_auth.storage import Aws, StorageError
 from wechat_crypto import KeyRing, KeyRingError, UnsealError
 
 KEY_RING_AGE = 300
-"""Seconds after which an environment reads the key ring again."""
+"""Seconds after which an environment reads the key ring, or the API clients, again."""
 _DOUBTED_AGE = 60  # between two reads of what is doubted: a flood of bad input reads it once
 _FAILURE_AGE = 5  # in which a secret that is missing is not asked for again
 
 
 class SecretStore:
-    """The key ring and the AppSecrets of this deployment.
+    """The key ring, the AppSecrets and the API clients of this deployment.
 
     Args:
         aws: Reads the secrets.
         key_ring_id: Secrets Manager id of ``{"current":"k1","k1":"…"}``.
         app_secrets_id: Secrets Manager id of ``{"<appid>":"<AppSecret>"}``.
+        api_clients_id: Secrets Manager id of ``{"<name>":"<SHA-256 of the secret>"}``.
         clock: Gives the time in seconds.
     """
 
@@ -37,10 +41,12 @@ class SecretStore:
         *,
         key_ring_id: str,
         app_secrets_id: str,
+        api_clients_id: str,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._key_ring_secret = _Secret(aws, key_ring_id, clock, max_age=KEY_RING_AGE)
         self._app_secrets = _Secret(aws, app_secrets_id, clock)
+        self._api_clients = _Secret(aws, api_clients_id, clock, max_age=KEY_RING_AGE)
         self._key_ring: tuple[str, KeyRing] | None = None
 
     def key_ring(self) -> KeyRing:
@@ -90,6 +96,41 @@ class SecretStore:
     def app_secret_refused(self) -> None:
         """Say that WeChat refused an AppSecret: it may have been replaced, so read it again."""
         self._app_secrets.doubt()
+
+    def api_clients(self) -> Mapping[str, str]:
+        """Return the hash of each client's secret, by the client's name.
+
+        Raises:
+            AuthError: ``misconfigured``, if the secret holds something else.
+        """
+        try:
+            clients = json.loads(self._api_clients.text())
+            return {name: str(digest) for name, digest in clients.items()}
+        except (ValueError, AttributeError):
+            self._api_clients.doubt()
+            raise misconfigured(
+                "the ApiClients are not usable: store {} and make them again with make api-client"
+            ) from None
+
+    def is_api_client(self, name: str, secret: str) -> bool:
+        """Tell whether this is a client's secret; if not, ask the clients as they are now stored.
+
+        Secrets are random, so a plain hash keeps them. Read once a minute at most.
+
+        Raises:
+            AuthError: ``misconfigured``, if the clients cannot be used.
+        """
+        digest = hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+        if _is_kept(digest, self.api_clients().get(name)):
+            return True
+        self._api_clients.doubt()
+        return _is_kept(digest, self.api_clients().get(name))
+
+
+def _is_kept(digest: str, kept: str | None) -> bool:
+    """Compare in the same time whatever is kept, also nothing."""
+    same = hmac.compare_digest(digest.encode(), (kept or "-" * len(digest)).encode())
+    return same and kept is not None
 
 
 class _Secret:

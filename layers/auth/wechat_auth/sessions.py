@@ -54,6 +54,11 @@ class Session:
     session_key: str = field(repr=False)
     expires_at: int
 
+    @property
+    def issued_at(self) -> int:
+        """When it began, in seconds since 1970."""
+        return _issued_at(self.sort_key)
+
 
 @dataclass(frozen=True, slots=True)
 class IssuedSession:
@@ -186,20 +191,31 @@ class Sessions:
 
     def end_all(self, session: Session) -> None:
         """Log the user out of this app everywhere, newest session first."""
-        for user in self._partitions(session):
+        self._end_partitions(self._partitions(session))
+
+    def end_all_of(self, appid: str, openid: str) -> int:
+        """Log a user out of an app everywhere, and return how many living sessions that ended."""
+        return self._end_partitions(self._users(appid, openid))
+
+    def _end_partitions(self, users: list[bytes]) -> int:
+        ended, oldest = 0, self._clock() - self._life
+        for user in users:
+            keys = self._sort_keys(user)
             self._table.delete_all(
-                [{"user": user, "session": sort_key} for sort_key in self._sort_keys(user)],
-                sleep=self._sleep,
+                [{"user": user, "session": sort_key} for sort_key in keys], sleep=self._sleep
             )
+            ended += sum(_issued_at(sort_key) > oldest for sort_key in keys)
+        return ended
 
     def _partitions(self, session: Session) -> list[bytes]:
-        """Return where this user's items are: the current key's partition, then older keys'."""
-        ring = self._secrets.key_ring()
-        ids = [
-            each[:_USER]
-            for each in ring.fingerprints(session.appid, session.openid, purpose="user")
-        ]
+        """Return where the items of a session's user are, also if its key left the ring."""
+        ids = self._users(session.appid, session.openid)
         return ids if session.user in ids else [*ids, session.user]
+
+    def _users(self, appid: str, openid: str) -> list[bytes]:
+        """Return where a user's items are: the current key's partition, then older keys'."""
+        ring = self._secrets.key_ring()
+        return [each[:_USER] for each in ring.fingerprints(appid, openid, purpose="user")]
 
     def _living(self, user: bytes, sort_key: str) -> Session:
         item = self._table.get({"user": user, "session": sort_key})

@@ -21,6 +21,7 @@ class Settings:
         access_token_mode: ``stable`` (getStableAccessToken) or ``classic`` (/cgi-bin/token).
         app_secrets_id: Secrets Manager id of the AppSecrets.
         key_ring_id: Secrets Manager id of the key ring.
+        api_clients_id: Secrets Manager id of the clients of POST /introspect.
         sessions_table: DynamoDB table of the sessions.
         access_tokens_table: DynamoDB table of the access_tokens.
         phone_exchanges_table: DynamoDB table of the phone exchanges.
@@ -38,6 +39,7 @@ class Settings:
     access_token_mode: TokenMode
     app_secrets_id: str
     key_ring_id: str
+    api_clients_id: str
     sessions_table: str
     access_tokens_table: str
     phone_exchanges_table: str
@@ -67,6 +69,7 @@ class Settings:
             access_token_mode="classic" if mode == "classic" else "stable",
             app_secrets_id=_text(env, "APP_SECRETS_ID"),
             key_ring_id=_text(env, "KEY_RING_ID"),
+            api_clients_id=_text(env, "API_CLIENTS_ID"),
             sessions_table=_text(env, "SESSIONS_TABLE"),
             access_tokens_table=_text(env, "ACCESS_TOKENS_TABLE"),
             phone_exchanges_table=_text(env, "PHONE_EXCHANGES_TABLE"),

@@ -157,6 +157,7 @@ def test_without_its_place_sealed_in_a_moved_blob_would_unseal(
         deployment.backend.aws,
         key_ring_id=settings.key_ring_id,
         app_secrets_id=settings.app_secrets_id,
+        api_clients_id=settings.api_clients_id,
     )
     token = api.logged_in(phone)
     mine = new_item(deployment, "Sessions", [])

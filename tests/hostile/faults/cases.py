@@ -116,6 +116,29 @@ def authorizer(scene: Scene) -> Ask:
     return ask
 
 
+def introspection(scene: Scene) -> Ask:
+    token = scene.token()
+    return lambda: outcome(scene.api.introspect(token))
+
+
+def invoked(scene: Scene, function: str, payload: dict[str, object]) -> Outcome:
+    try:
+        scene.deployment.stack.invoke(function, payload)
+    except FunctionError as error:
+        return f"error {cast('AuthError', error.__cause__).problem.code}"
+    return "200"
+
+
+def access_token(scene: Scene) -> Ask:
+    return lambda: invoked(scene, "access_token", {"appid": scene.phone.appid})
+
+
+def end_sessions(scene: Scene) -> Ask:
+    scene.token()
+    payload: dict[str, object] = {"appid": scene.phone.appid, "openids": [scene.phone.openid]}
+    return lambda: invoked(scene, "end_sessions", payload)
+
+
 def schedule(scene: Scene) -> Ask:
     return lambda: str(scene.deployment.stack.invoke("refresh_access_token", {})[scene.phone.appid])
 
@@ -135,5 +158,8 @@ REQUESTS: dict[str, Callable[[Scene], Ask]] = {
     "DELETE /session": logout,
     "DELETE /session?all": logout_everywhere,
     "authorizer": authorizer,
+    "POST /introspect": introspection,
+    "access_token": access_token,
+    "end_sessions": end_sessions,
     "schedule": schedule,
 }

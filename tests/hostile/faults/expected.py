@@ -18,6 +18,7 @@ KEEPS_THE_ANSWER = Call("UpdateItem", "PhoneExchanges")
 KEEPS_THE_TOKEN = Call("UpdateItem", "AccessTokens", 2)  # the first takes the lease
 GIVES_BACK = Call("UpdateItem", "Sessions", 2)  # the first counts a failure
 _CALLS_FOR_TOKENS = {"AccessTokens", "AppSecrets", "WeChat"}
+_INVOKED = {"access_token", "end_sessions"}
 _DELETES = {"DeleteItem", "BatchWriteItem"}
 _NOT_REPEATED: set[Kind] = {"garbage", "denied"}
 
@@ -38,6 +39,8 @@ def answer(request: str, calls: list[Call], call: Call, kind: Kind, *, lasting: 
         code, action = "login_unfinished", "login_again"
     if request == "schedule":
         return code
+    if request in _INVOKED:
+        return f"error {code}"
     return f"500 {code}" if request == "authorizer" else f"{status} {code} {action}"
 
 

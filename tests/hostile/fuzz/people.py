@@ -17,8 +17,9 @@ from schemathesis import Case, Response
 from schemathesis.core import NotSet
 from schemathesis.core.parameters import ParameterLocation
 
+from local import API_CLIENT
 from local.simulated_wechat import Phone, PhoneTap, SimulatedWeChat, UserInfo
-from tests.harness.api import Api
+from tests.harness.api import Api, basic
 from tests.harness.leaks import Secrets
 
 Body = dict[str, Any]
@@ -65,6 +66,8 @@ class People:
         content = repr((case.operation.label, body, case.query))
         draw = Random(zlib.crc32(content.encode("utf-8", "surrogatepass")))  # noqa: S311  no secret
         token = self._session(case, draw)
+        if case.operation.label == "POST /introspect":
+            self._be_a_server(case, draw)
         if not isinstance(case.body, dict) or not _valid(case, ParameterLocation.BODY):
             return
         owner = self._owners[token] if token else self._person()
@@ -72,6 +75,7 @@ class People:
             "POST /login": self._ways_to_log_in,
             "POST /phone": self._ways_to_get_a_number,
             "POST /decrypt": self._ways_to_decrypt,
+            "POST /introspect": self._ways_to_ask,
         }[case.operation.label](owner, token)
         shares, fill = zip(*ways, strict=True)
         # Schemathesis knows no 413 as a refusal of a header that it made wrong on purpose.
@@ -108,7 +112,7 @@ class People:
     def _session(self, case: AnyCase, draw: Random) -> str:
         """Send a session, and return it if it lives; one that came by a link stays."""
         sent = _bearer(case)
-        if sent in self._known or case.operation.label == "POST /login":
+        if sent in self._known or case.operation.label in {"POST /login", "POST /introspect"}:
             return sent if sent in self._owners else ""
         if not _valid(case, ParameterLocation.HEADER):
             return ""
@@ -123,6 +127,22 @@ class People:
             return ""
         case.headers["Authorization"] = f"Bearer {token}"
         return token if token in self._owners else ""
+
+    def _be_a_server(self, case: AnyCase, draw: Random) -> None:
+        """Ask as a client, mostly."""
+        if not _valid(case, ParameterLocation.HEADER):
+            return
+        share = draw.random()
+        if share < 0.9:
+            client = API_CLIENT if share < 0.8 else (API_CLIENT[0], "wrong")
+            case.headers["Authorization"] = basic(*client)
+
+    def _ways_to_ask(self, owner: Phone, token: str) -> Ways:  # noqa: ARG002
+        return [
+            (50, lambda: {"token": self._log_in(owner)}),
+            (20, lambda: {"token": self._ended[0]}),
+            (30, _as_generated),
+        ]
 
     def _ways_to_log_in(self, owner: Phone, token: str) -> Ways:  # noqa: ARG002
         return [

@@ -119,7 +119,7 @@ def _schema(url: str, cases: int, seed: int) -> BaseSchema:
             "checks": {name: {"enabled": False} for name in DOES_NOT_FIT},
             "generation": {"no-shrink": True, "database": "none"},
             "phases": {
-                # Half of the cases for one operation after the other: there are five.
+                # Half of the cases for one operation after the other: there are six.
                 "fuzzing": {
                     "generation": {"max-examples": max(1, cases // 10)},
                     # What was answered differs from run to run, and the seed is to decide.

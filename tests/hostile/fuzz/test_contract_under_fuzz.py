@@ -22,6 +22,7 @@ REACHED = {
     "POST /decrypt": {200, 400, 401, 413, 422, 429},
     "GET /session": {200, 400, 401},
     "DELETE /session": {204, 400, 401},
+    "POST /introspect": {200, 400, 401, 413},
 }
 """What a request alone can bring about. The rest takes a blocked user, a quota or a fault."""
 

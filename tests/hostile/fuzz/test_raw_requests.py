@@ -1,6 +1,7 @@
 """Requests that no schema describes, byte by byte through the gateway to the functions."""
 
 import http.client
+from base64 import b64encode
 from collections.abc import Sequence
 from contextlib import closing
 from urllib.parse import urlsplit
@@ -9,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from local import API_CLIENT
 from local.simulated_wechat import Phone
-from tests.harness.api import Answer, Api
+from tests.harness.api import Answer, Api, basic
 from tests.harness.contract import assert_keeps_to_the_contract
 from tests.harness.deployment import Deployment
 
@@ -28,7 +30,7 @@ header_values = st.text(
 )
 routes = st.sampled_from(
     [("POST", "/login"), ("POST", "/phone"), ("POST", "/decrypt"),
-     ("GET", "/session"), ("DELETE", "/session")]
+     ("GET", "/session"), ("DELETE", "/session"), ("POST", "/introspect")]
 )  # fmt: skip
 posts = st.sampled_from(["/login", "/phone", "/decrypt"])
 
@@ -144,3 +146,31 @@ def test_any_bytes_are_answered(
     headers = [("Authorization", f"Bearer {token}"), ("Content-Type", content_type)]
 
     assert send(deployment, "POST", path, headers, body).status == 400
+
+
+# ---------------------------------------------------------------------- introspection
+
+
+@given(body=st.binary(max_size=200), content_type=st.sampled_from(TYPES))
+@example(body=b"token=%ff%00", content_type="")
+@example(body=b"&&=&%", content_type="text/plain")
+@over_http
+def test_no_form_is_a_fault_of_ours(deployment: Deployment, body: bytes, content_type: str) -> None:
+    headers = [("Authorization", basic(*API_CLIENT)), ("Content-Type", content_type)]
+
+    for sent in (body, b"token=" + body):
+        answer = send(deployment, "POST", "/introspect", headers, sent)
+        assert answer.status == 400 or answer.json == {"active": False}
+
+
+@given(credentials=st.binary(max_size=100))
+@example(credentials=b"local")
+@example(credentials=b":")
+@example(credentials=b"local:local\0")
+@over_http
+def test_no_credentials_but_a_clients_are_good(deployment: Deployment, credentials: bytes) -> None:
+    for value in (b64encode(credentials).decode(), credentials.decode("latin-1").strip()):
+        if any(character in value for character in "\r\n\0"):
+            continue
+        headers = [("Authorization", f"Basic {value}")]
+        assert send(deployment, "POST", "/introspect", headers, b"token=x").status == 401

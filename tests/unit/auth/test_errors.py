@@ -25,6 +25,7 @@ from wechat_auth.errors import (
 CONTRACT = {
     "invalid_request": (400, "fix_request", None),
     "session_invalid": (401, "login_again", None),
+    "client_invalid": (401, "fix_request", None),
     "user_blocked": (403, "contact_support", None),
     "user_restricted": (403, "contact_support", None),
     "no_such_route": (404, "fix_request", None),

@@ -62,8 +62,11 @@ class _Running(ast.NodeTransformer):
 
 def test_every_function_has_its_handler() -> None:
     assert [path.parent.name for path in HANDLERS] == [
+        "access_token",
         "authorizer",
         "decrypt",
+        "end_sessions",
+        "introspect",
         "login",
         "phone",
         "refresh_access_token",
@@ -121,7 +124,7 @@ def test_wechat_auth_uses_of_wechat_crypto_what_it_exports(path: Path) -> None:
 FLOORS = (
     {"http"},
     {"backend"},
-    {"login", "phone", "open_data", "session_key"},
+    {"login", "phone", "open_data", "session_key", "introspection"},
     {"fields"},
     {"tokens.access_tokens"},
     {"tokens.table", "tokens.sources"},

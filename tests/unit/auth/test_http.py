@@ -43,6 +43,9 @@ def token(request: Request) -> Reply:
     return Reply(200, {"token": request.bearer()})
 
 
+CHALLENGES = {"session_invalid": "Bearer", "client_invalid": 'Basic realm="introspection"'}
+
+
 def raising(error: Exception) -> Callable[[Any, Any], Document]:
     @endpoint
     def handler(request: Request) -> Reply:
@@ -147,7 +150,7 @@ def test_every_problem_is_answered_in_its_form(problem: Problem) -> None:
     assert headers.get("Retry-After") == (
         None if problem.retry_after is None else str(problem.retry_after)
     )
-    assert headers.get("WWW-Authenticate") == ("Bearer" if problem.status == 401 else None)
+    assert headers.get("WWW-Authenticate") == CHALLENGES.get(problem.code)
 
 
 def test_an_errors_own_wait_is_the_one_that_is_sent() -> None:

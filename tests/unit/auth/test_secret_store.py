@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -34,6 +35,7 @@ class Vault:
         self.reads: list[str] = []
         client.create_secret(Name="KeyRing")
         client.create_secret(Name="AppSecrets")
+        client.create_secret(Name="ApiClients", SecretString="{}")
         client.meta.events.register(
             "provide-client-params.secretsmanager.GetSecretValue",
             lambda params, **_: self.reads.append(params["SecretId"]),
@@ -42,6 +44,7 @@ class Vault:
             Aws(lambda **_: self.client),
             key_ring_id="KeyRing",
             app_secrets_id="AppSecrets",
+            api_clients_id="ApiClients",
             clock=lambda: self.now,
         )
 
@@ -344,3 +347,63 @@ def test_no_secret_is_in_a_remedy(vault: Vault) -> None:
     assert "0123secret" not in texts
     assert K1 not in texts
     assert K2 not in texts
+
+
+# ---------------------------------------------------------------------- the API clients
+
+SECRET = "0123456789abcdef" * 4
+CLIENTS = {"orders": sha256(SECRET.encode()).hexdigest()}
+
+
+def test_a_client_is_known_by_name_and_secret_alone(vault: Vault) -> None:
+    vault.put("ApiClients", CLIENTS)
+    known = {
+        (name, secret)
+        for name in ("orders", "shop", "", "orders ")
+        for secret in (SECRET, SECRET[:-1], "", CLIENTS["orders"], "\ud800")
+        if vault.store.is_api_client(name, secret)
+    }
+    assert known == {("orders", SECRET)}
+
+
+def test_without_clients_nobody_is_one(vault: Vault) -> None:
+    assert not vault.store.is_api_client("orders", SECRET)
+
+
+def test_a_new_client_is_known_within_a_minute(vault: Vault) -> None:
+    assert not vault.store.is_api_client("orders", SECRET)
+    vault.put("ApiClients", CLIENTS)
+    vault.now += 59.9
+    assert not vault.store.is_api_client("orders", SECRET)
+    vault.now += 0.1
+    assert vault.store.is_api_client("orders", SECRET)
+    assert vault.reads == ["ApiClients", "ApiClients"]
+
+
+def test_a_removed_client_is_refused_after_five_minutes(vault: Vault) -> None:
+    vault.put("ApiClients", CLIENTS)
+    assert vault.store.is_api_client("orders", SECRET)
+    vault.put("ApiClients", {})
+    vault.now += 299.9
+    assert vault.store.is_api_client("orders", SECRET)
+    vault.now += 0.1
+    assert not vault.store.is_api_client("orders", SECRET)
+
+
+@pytest.mark.parametrize(("name", "secret"), [("shop", SECRET), ("orders", "wrong")])
+def test_a_flood_of_wrong_clients_reads_them_once_a_minute(
+    vault: Vault, name: str, secret: str
+) -> None:
+    vault.put("ApiClients", CLIENTS)
+    for _ in range(300):  # one a second, 5 minutes
+        assert not vault.store.is_api_client(name, secret)
+        vault.now += 1
+    assert len(vault.reads) == 5
+
+
+@pytest.mark.parametrize("content", ["oops", "[]", '"text"'])
+def test_clients_that_cannot_be_used_are_the_operators_fault(vault: Vault, content: str) -> None:
+    vault.put("ApiClients", content)
+    assert remedy(vault.store.is_api_client, "orders", SECRET).startswith(
+        "the ApiClients are not usable"
+    )

@@ -125,8 +125,11 @@ def test_what_explains_a_message_is_shown_whole() -> None:
         "errcode": 40001,
         "errmsg": "invalid credential",
     }
-    assert masking.shown({"expiresAt": 1795830821, "expires_in": 7200}) == {
+    said = {"expiresAt": 1795830821, "exp": 1795830821, "iat": 1795226021, "expires_in": 7200}
+    assert masking.shown(said) == {
         "expiresAt": 1795830821,
+        "exp": 1795830821,
+        "iat": 1795226021,
         "expires_in": 7200,
     }
 

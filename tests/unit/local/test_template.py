@@ -234,5 +234,8 @@ def test_this_projects_template_is_read_whole() -> None:
         "decrypt": 20,
         "session": 15,
         "authorizer": 8,
+        "introspect": 8,
+        "access_token": 20,
+        "end_sessions": 60,
         "refresh_access_token": 30,
     }

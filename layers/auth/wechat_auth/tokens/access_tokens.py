@@ -176,6 +176,10 @@ class AccessTokens:
             known = self._known(appid, rejected)
         return known.token if known else self._wait_for(appid, rejected)
 
+    def expires_at(self, appid: str) -> int:
+        """Return when the token that was given last expires, in seconds since 1970."""
+        return int(self._memory[appid].expires_at)
+
     def renew(self, appid: str) -> bool:
         """Renew the token if it is inside its window, expired or absent; for the schedule.
 
