@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from local import APPID, embedded_aws
 from local.gateway import Gateway, Served
+from local.invocations import Invocations
 from local.runtime import Environment, Functions, Runtime
 from local.simulated_wechat import App, SimulatedWeChat, serve
 from local.template import REGION, Application, read_template
@@ -44,6 +45,7 @@ class Stack:
         application: what template.yaml says.
         environment: what the functions share, if they run in this process.
         functions: what runs them.
+        invocations: what can be called by Lambda's Invoke: nothing, until it is put there.
     """
 
     url: str
@@ -54,6 +56,7 @@ class Stack:
     application: Application
     environment: Environment
     functions: Functions
+    invocations: Invocations
 
     @classmethod
     @contextmanager
@@ -101,7 +104,8 @@ class Stack:
             stack.callback(_one_at_a_time.release)
             world = wechat or SimulatedWeChat([App(APPID, secrets.token_hex(16), cloud=True)])
             wechat_url = stack.enter_context(serve(world, ports[1], host)).url
-            aws_url = stack.enter_context(embedded_aws.serve(ports[2], host))
+            invocations = Invocations()
+            aws_url = stack.enter_context(embedded_aws.serve(ports[2], host, invocations))
             appids = [app.appid for app in world.apps]
             application = read_template(
                 template,
@@ -136,6 +140,7 @@ class Stack:
                 application,
                 environment,
                 running,
+                invocations,
             )
 
     def invoke(self, name: str, event: object) -> Any:
