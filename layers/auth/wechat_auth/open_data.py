@@ -17,7 +17,7 @@ from wechat_auth.errors import UNDECRYPTABLE, AuthError, WeChatError
 from wechat_auth.failure_budget import FailureBudget
 from wechat_auth.fields import EncryptedOpenData
 from wechat_auth.sessions import History, Session
-from wechat_auth.wechat import WeChat
+from wechat_auth.wechat import PhoneNumber, WeChat, watermark_time
 from wechat_crypto import (
     OpenDataError,
     decrypt_open_data,
@@ -26,6 +26,7 @@ from wechat_crypto import (
 )
 
 if TYPE_CHECKING:
+    from wechat_auth.account import AccountFunction
     from wechat_auth.tokens.access_tokens import AccessTokens
 
 _KEPT_HERE = frozenset({"watermark", "openId"})  # an openid never reaches a client
@@ -44,6 +45,7 @@ class OpenData:
         max_age: Seconds that a watermark may be away from now.
         check_encrypted_data: Whether WeChat must vouch for phone numbers.
         clock: Gives the time in seconds.
+        account_function: The team's, if there is one; it is asked about phone numbers.
     """
 
     failure_budget: FailureBudget
@@ -52,6 +54,7 @@ class OpenData:
     max_age: int
     check_encrypted_data: bool
     clock: Callable[[], float] = time.time
+    account_function: "AccountFunction | None" = None
 
     def read(self, encrypted: EncryptedOpenData, history: History) -> dict[str, Any]:
         """Decrypt or exchange open data of the user whose session this is.
@@ -61,15 +64,17 @@ class OpenData:
             history: The session, the session_keys to try, and today's failures.
 
         Returns:
-            The data without its ``watermark``, and without ``openId``, which no client gets.
+            What the client gets: ``data`` without its ``watermark``, and without ``openId``, which
+            no client gets, and ``account`` if the account function has something for it.
 
         Raises:
-            AuthError: ``undecryptable``, ``too_many_failures``, ``wechat_unavailable`` or an
-                operator's fault.
+            AuthError: ``undecryptable``, ``too_many_failures``, ``wechat_unavailable``,
+                ``account_unavailable``, ``account_refused`` or an operator's fault.
         """
         self.failure_budget.check(history.spent)
         data = self._decrypt(encrypted, history) if encrypted.encrypted_data else None
-        if data is None and encrypted.cloud_id:
+        by_cloud_id = data is None and bool(encrypted.cloud_id)
+        if by_cloud_id:
             self.failure_budget.count(history.spent)
             data = self._exchange(encrypted, history)
             # With a cloudID of one's own beside it, what does not decrypt must not be free.
@@ -83,7 +88,22 @@ class OpenData:
         invocation.count("Decrypts")
         if "countryCode" in data:
             data["countryCode"] = str(data["countryCode"])
-        return {name: value for name, value in data.items() if name not in _KEPT_HERE}
+        shown = {name: value for name, value in data.items() if name not in _KEPT_HERE}
+        if not (self.account_function and _PHONE_FIELDS & data.keys()):
+            return {"data": shown}
+        number = PhoneNumber(
+            str(data["phoneNumber"]),
+            str(data["purePhoneNumber"]),
+            data["countryCode"],
+            watermark_time(data),
+        )
+        hints = self.account_function.phone(
+            history.session.appid,
+            history.session,
+            number,
+            "cloudID" if by_cloud_id else "encryptedData",
+        )
+        return {"data": shown, **({"account": hints} if hints else {})}
 
     def _vouched_for(
         self, data: dict[str, Any] | None, encrypted: EncryptedOpenData, history: History

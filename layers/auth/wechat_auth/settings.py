@@ -29,6 +29,7 @@ class Settings:
         open_data_max_age: Seconds that a watermark may be away from now.
         decrypt_failures_per_day: Failed decryptions a user may have in a day.
         check_encrypted_data: Whether decrypted phone numbers must pass checkEncryptedData.
+        account_function_arn: The team's own Lambda function that knows its accounts, or empty.
     """
 
     appids: tuple[str, ...]
@@ -44,6 +45,7 @@ class Settings:
     open_data_max_age: int
     decrypt_failures_per_day: int
     check_encrypted_data: bool
+    account_function_arn: str = ""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":
@@ -72,6 +74,7 @@ class Settings:
             open_data_max_age=_number(env, "OPEN_DATA_MAX_AGE", 600),
             decrypt_failures_per_day=_number(env, "DECRYPT_FAILURES_PER_DAY", 50),
             check_encrypted_data=_flag(env, "CHECK_ENCRYPTED_DATA", default=True),
+            account_function_arn=env.get("ACCOUNT_FUNCTION_ARN", "").strip(),
         )
 
 
