@@ -117,8 +117,8 @@ RING_READS: Final = 12
 PEAK: Final = 5
 """The busiest second, in multiples of the day's average: a guess, change it to yours."""
 METRICS: Final = 15
-"""Metrics of its own, as if each occurred in every hour; those of AWS are free."""
-ALARM_METRICS: Final = 16
+"""Metrics of its own without an account function's, as if each occurred in every hour."""
+ALARM_METRICS: Final = 17
 CANARY_ALARM_METRICS: Final = 7
 KEY_USERS: Final = 10
 """Pairs of function and table: DynamoDB asks KMS for each every five minutes, at most."""

@@ -51,6 +51,7 @@ def test_everything_can_be_set() -> None:
             "OPEN_DATA_MAX_AGE": "60",
             "DECRYPT_FAILURES_PER_DAY": "3",
             "CHECK_ENCRYPTED_DATA": "false",
+            "ACCOUNT_FUNCTION_ARN": "arn:function",
         }
     )
 
@@ -68,6 +69,7 @@ def test_everything_can_be_set() -> None:
         open_data_max_age=60,
         decrypt_failures_per_day=3,
         check_encrypted_data=False,
+        account_function_arn="arn:function",
     )
 
 
