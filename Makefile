@@ -39,7 +39,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/installed ## Start API, DynamoDB and a simulated WeChat on this machine (PORT=3000)
-	@PORT=$(PORT) LISTEN=$(LISTEN) exec $(BIN)/python -m local
+	@PORT=$(PORT) LISTEN=$(LISTEN) ACCOUNT=$(ACCOUNT) exec $(BIN)/python -m local
 demo: $(VENV)/installed ## Play the whole flow over HTTP and check every step
 	@$(BIN)/python -m local.demo
 
