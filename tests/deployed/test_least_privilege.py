@@ -50,7 +50,7 @@ def account_function(deployment: Deployment) -> Iterator[None]:
         FunctionName=name,
         Runtime="python3.13",
         Handler="app.handler",
-        Role=f"arn:aws:iam::{ACCOUNT_ID}:role/anyone",
+        Role=f"arn:aws:iam::{ACCOUNT_ID}:role/{deployment.resources['AuthorizerRole'].id}",
         Code={"ZipFile": packed.getvalue()},
     )["FunctionArn"]
     deployment.deploy(AccountFunctionArn=arn)
