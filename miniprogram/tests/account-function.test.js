@@ -8,7 +8,7 @@ const { after, before, describe, it } = require('node:test')
 
 const { ROOT } = require('./copy-kit')
 
-const USER = { version: 1, appid: 'wx0123456789abcdef', openid: 'oAbcDEF0123456789abcdefghijk' }
+const USER = { version: 1, appid: 'wx0123456789abcdef', openid: 'an-openid' }
 const PHONE = {
   ...USER,
   event: 'phone',

@@ -283,6 +283,7 @@ def test_each_step_passes_with_the_permissions_of_the_template(deployment: Deplo
         assert passes(deployment, role), role
 
 
+@pytest.mark.timeout(600)
 def test_each_permission_is_missed_by_a_step_if_it_is_taken_away(
     deployment: Deployment, say: Say
 ) -> None:

@@ -23,7 +23,7 @@ SCHEMA = json.loads((ROOT / "infra/account-function.schema.json").read_text("utf
 DEFINITIONS: dict[str, Any] = SCHEMA["$defs"]
 TYPESCRIPT = (ROOT / "infra/account-function.d.ts").read_text("utf-8")
 GUIDES = [ROOT / "docs/account-function.md", ROOT / "docs/account-function.zh-CN.md"]
-USER = {"version": 1, "appid": "wx0123456789abcdef", "openid": "oAbcDEF0123456789abcdefghijk"}
+USER = {"version": 1, "appid": "wx0123456789abcdef", "openid": "an-openid"}
 LOGIN = {**USER, "event": "login"}
 PHONE = {
     **USER,
