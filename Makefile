@@ -39,7 +39,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/installed ## Start API, DynamoDB and a simulated WeChat on this machine (PORT=3000)
-	@PORT=$(PORT) LISTEN=$(LISTEN) exec $(BIN)/python -m local
+	@PORT=$(PORT) LISTEN=$(LISTEN) ACCOUNT=$(ACCOUNT) exec $(BIN)/python -m local
 demo: $(VENV)/installed ## Play the whole flow over HTTP and check every step
 	@$(BIN)/python -m local.demo
 
@@ -53,7 +53,6 @@ endif
 test-all: ## make test, then races, attacks, fuzz, faults, console and load (needs Java, npm, Chromium)
 	@$(MAKE) --no-print-directory test test-races test-hostile test-console load SECONDS=20
 
-# By themselves, since they measure how long workers wait, and coverage would slow them down.
 test-races: $(VENV)/installed ## Race for the access_token on DynamoDB Local (needs Java and npm)
 	$(BIN)/python -m pytest tests/races $(ARGS)
 test-hostile: $(VENV)/installed ## Attack it, fuzz it, break every call, and load it (needs Java and npm)

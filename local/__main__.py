@@ -1,8 +1,9 @@
 """`python -m local`: the whole stack on one machine, until Ctrl-C.
 
 PORT chooses the port of the API (3000; the next two are used too), LISTEN the address of it all
-(127.0.0.1; "docker" for the one that containers reach), VERBOSE=1 shows what the functions log,
-which goes to a file otherwise.
+(127.0.0.1; "docker" for the one that containers reach), ACCOUNT the file of an account function
+(local/account_function.py is one), VERBOSE=1 shows what the functions log, which goes to a file
+otherwise.
 """
 
 import os
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ def main() -> int:
     # Only now: it takes a second, in which Ctrl-C has to end things cleanly, too.
     from local import console  # noqa: PLC0415
     from local.docker import DockerMissingError, host_for_containers  # noqa: PLC0415
+    from local.invocations import ACCOUNT_FUNCTION, NoHandlerError, handler_of  # noqa: PLC0415
     from local.stack import PortTakenError, Stack  # noqa: PLC0415
 
     def on_request(served: "Served") -> None:
@@ -48,13 +51,19 @@ def main() -> int:
             host = os.environ.get("LISTEN") or _LOOPBACK
             if host == "docker":
                 host = host_for_containers()
+            account = os.environ.get("ACCOUNT")
+            functions = {ACCOUNT_FUNCTION: handler_of(Path(account))} if account else {}
+            parameters = {"AccountFunctionArn": "".join(functions)}
             stack = until_the_end.enter_context(
                 # The console is for a browser on this machine and for no other address.
-                console.start(port=int(port), on_request=on_request)
+                console.start(int(port), on_request, parameters=parameters)
                 if host == _LOOPBACK
-                else Stack.start(port=int(port), host=host, on_request=on_request)
+                else Stack.start(
+                    port=int(port), host=host, parameters=parameters, on_request=on_request
+                )
             )
-        except (PortTakenError, DockerMissingError) as error:
+            stack.invocations.functions |= functions
+        except (PortTakenError, DockerMissingError, NoHandlerError) as error:
             print(error, file=sys.stderr)
             return 1
         print(welcome(stack, log), file=terminal, flush=True)
@@ -111,7 +120,7 @@ The API is running; Ctrl-C ends it.
 
 {routes}
 
-{_console(stack)}    Simulated WeChat   {stack.wechat_url}
+{_console(stack)}{_account(stack)}    Simulated WeChat   {stack.wechat_url}
     DynamoDB, Secrets  {stack.aws_url}
     Function logs      {log}
 
@@ -123,6 +132,12 @@ def _console(stack: "Stack") -> str:
     if not stack.url.startswith(f"http://{_LOOPBACK}:"):
         return ""
     return f"    In a browser       {stack.url}/ (the demo, and each message as it passes)\n"
+
+
+def _account(stack: "Stack") -> str:
+    """Who is asked about logins and numbers, if anyone."""
+    arn = stack.application.environment["ACCOUNT_FUNCTION_ARN"]
+    return f"    Account function   {arn}\n" if arn else ""
 
 
 if __name__ == "__main__":

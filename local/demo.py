@@ -9,19 +9,23 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import urllib3
 
 from local import API_CLIENT
+from local.invocations import ACCOUNT_FUNCTION, SAMPLE, Invocations, handler_of
 from local.runtime import functions_write_to
 from local.stack import Stack
 
 NUMBER: Final = "13800138000"
+CLOSED_NUMBER: Final = "13580006666"
+"""Which the sample of an account function refuses."""
 Document = dict[str, Any]
 Serve = Callable[[], AbstractContextManager[tuple[str, str]]]
 """Starts something that serves; gives the addresses of the API and of the simulated WeChat."""
@@ -47,13 +51,14 @@ class Answer:
 
 @dataclass(slots=True)
 class Walk:
-    """One person's phone, the API, and what one step leaves for the next."""
+    """One person's phone, the API, the account function, and what one step leaves for the next."""
 
     api_url: str
     wechat_url: str
     phone: str = field(default_factory=lambda: f"demo-{time.time_ns()}")
     token: str = ""
     code: str = ""
+    account: Invocations | None = None
     http: urllib3.PoolManager = field(default_factory=urllib3.PoolManager)
 
     def api(self, method: str, path: str, body: Document | None = None, token: str = "") -> Answer:
@@ -86,9 +91,9 @@ class Walk:
         code: str = self.wechat("POST", "/_phone/login", {"phone": self.phone})["code"]
         return code
 
-    def tap(self) -> Document:
+    def tap(self, number: str = NUMBER) -> Document:
         """Tap the phone-number button and allow it."""
-        return self.wechat("POST", "/_phone/tap", {"phone": self.phone, "number": NUMBER})
+        return self.wechat("POST", "/_phone/tap", {"phone": self.phone, "number": number})
 
     def asked(self, endpoint: str) -> int:
         """Count WeChat's calls of one endpoint so far."""
@@ -246,6 +251,61 @@ def logout_everywhere(walk: Walk) -> Answer:
     return answer
 
 
+def login_without_account(walk: Walk) -> Answer:
+    """Log in: the account function does not know this user."""
+    answer = expect(
+        walk.api("POST", "/login", {"code": walk.login_code()}),
+        200,
+        {"token", "expiresAt", "account"},
+    )
+    walk.token = answer.body["token"]
+    return expect_account(answer, {"needsPhone": True})
+
+
+def account_unavailable(walk: Walk) -> Answer:
+    """A phone code while the account function fails."""
+    walk.code = walk.tap()["code"]
+    if walk.account:
+        walk.account.failing = 1
+    answer = walk.api("POST", "/phone", {"code": walk.code}, walk.token)
+    return expect_problem(answer, 503, "account_unavailable", "retry")
+
+
+def account_made(walk: Walk) -> Answer:
+    """The same code again: accepted, from one exchange."""
+    before = walk.asked("getPhoneNumber")
+    answer = walk.api("POST", "/phone", {"code": walk.code}, walk.token)
+    expect_number(answer, {"phoneNumber", "purePhoneNumber", "countryCode", "account"})
+    if walk.asked("getPhoneNumber") != before:
+        raise StepError("WeChat was asked again for a code that had been exchanged")
+    return expect_account(answer, {"isNew": True})
+
+
+def account_known(walk: Walk) -> Answer:
+    """Log in again: the account function knows this user."""
+    answer = walk.api("POST", "/login", {"code": walk.login_code()})
+    walk.token = answer.body.get("token", "")
+    return expect_account(answer, {"isNew": False, "needsPhone": False})
+
+
+def account_refused(walk: Walk) -> Answer:
+    """The number of an account that is closed."""
+    other = replace(walk, phone=f"{walk.phone}-closed")
+    other.tap(CLOSED_NUMBER)  # whose number it is from now on
+    login_without_account(other)
+    answer = other.api("POST", "/phone", {"code": other.tap()["code"]}, other.token)
+    return expect_problem(answer, 403, "account_refused", "contact_support")
+
+
+ACCOUNT_STEPS: Final[tuple[Callable[[Walk], Answer], ...]] = (
+    login_without_account,
+    account_unavailable,
+    account_made,
+    account_known,
+    account_refused,
+)
+"""What an account function changes: on a stack of its own, since the others have none."""
+
 STEPS: Final[tuple[Callable[[Walk], Answer], ...]] = (
     login,
     phone,
@@ -273,6 +333,13 @@ def expect(answer: Answer, status: int, names: set[str]) -> Answer:
     """Hold an answer against its status and the names in its body."""
     if answer.status != status or answer.body.keys() != names:
         raise StepError(f"expected {status} with {sorted(names)}, got {answer.brief()}")
+    return answer
+
+
+def expect_account(answer: Answer, account: Document) -> Answer:
+    """Hold an answer against what the account function has for the client."""
+    if (answer.status, answer.body.get("account")) != (200, account):
+        raise StepError(f"expected 200 with account {account}, got {answer.brief()}")
     return answer
 
 
@@ -308,23 +375,31 @@ def main(serve: Serve | None = None) -> int:
     started = time.perf_counter()
     # What the functions log is theirs; the table is ours.
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere, functions_write_to(nowhere):
-        passed, failure = _walk(
-            serve or _serve, lambda line: print(line, file=terminal, flush=True)
-        )
+        show = partial(print, file=terminal, flush=True)
+        passed, failure = _take(STEPS, serve or _serve, show)
+        steps = STEPS
+        if not (failure or serve or "API_URL" in os.environ):
+            steps += ACCOUNT_STEPS
+            more, failure = _take(ACCOUNT_STEPS, _serve_with_account_function, show)
+            passed += more
     seconds = time.perf_counter() - started
-    print(f"\n{passed} of {len(STEPS)} steps as they should be, {seconds:.1f} s")
+    print(f"\n{passed} of {len(steps)} steps as they should be, {seconds:.1f} s")
     if failure:
         print(f"step {passed + 1}: {failure}", file=sys.stderr)
     return 1 if failure else 0
 
 
-def _walk(serve: Serve, show: Callable[[str], None]) -> tuple[int, str]:
+def _take(
+    steps: Sequence[Callable[[Walk], Answer]],
+    serve: "Callable[[], AbstractContextManager[Walk | tuple[str, str]]]",
+    show: Callable[[str], None],
+) -> tuple[int, str]:
     """Take the steps up to the first that fails; return how many passed, and what went wrong."""
-    with serve() as (api_url, wechat_url):
-        walk = Walk(api_url, wechat_url)
-        show(f"API {api_url}   simulated WeChat {wechat_url}\n")
+    with serve() as served:
+        walk = served if isinstance(served, Walk) else Walk(*served)
+        show(f"API {walk.api_url}   simulated WeChat {walk.wechat_url}\n")
         show(f"{'':2}  {'asked':<52}  {'answered':<72}  {'ms':>5}")
-        for number, step in enumerate(STEPS, 1):
+        for number, step in enumerate(steps, 1):
             failure = ""
             began = time.perf_counter()
             try:
@@ -337,7 +412,7 @@ def _walk(serve: Serve, show: Callable[[str], None]) -> tuple[int, str]:
             show(f"{number:2}  {asked:<52}  {_shorten(answered, 72):<72}  {milliseconds:5.0f}")
             if failure:
                 return number - 1, failure
-    return len(STEPS), ""
+    return len(steps), ""
 
 
 @contextmanager
@@ -348,6 +423,14 @@ def _serve() -> Iterator[tuple[str, str]]:
     else:
         with Stack.start() as stack:
             yield stack.url, stack.wechat_url
+
+
+@contextmanager
+def _serve_with_account_function() -> Iterator[Walk]:
+    """Serve a stack that has an account function, the sample."""
+    with Stack.start(parameters={"AccountFunctionArn": ACCOUNT_FUNCTION}) as stack:
+        stack.invocations.functions[ACCOUNT_FUNCTION] = handler_of(SAMPLE)
+        yield Walk(stack.url, stack.wechat_url, account=stack.invocations)
 
 
 def _legacy(given: Document) -> Document:

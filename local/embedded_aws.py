@@ -1,9 +1,10 @@
-"""DynamoDB and Secrets Manager in this process: moto's server with the template's resources."""
+"""An AWS in this process: moto's server with the template's resources, and Lambda's Invoke."""
 
 import json
 import logging
 import secrets
 import string
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -12,8 +13,14 @@ from typing import TYPE_CHECKING
 import boto3
 import botocore.session
 from botocore.client import BaseClient
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.serving import make_server
 
+from local.invocations import Invocations
 from local.template import REGION, Application, GeneratedSecret, Secret, Table
 
 if TYPE_CHECKING:
@@ -22,23 +29,34 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def serve(port: int = 0, host: str = "127.0.0.1") -> Iterator[str]:
+def serve(
+    port: int = 0, host: str = "127.0.0.1", invocations: Invocations | None = None
+) -> Iterator[str]:
     """Run the embedded AWS (port 0: a free one) and give its URL.
 
     What it holds belongs to the process, as moto keeps it: see `resources`.
+
+    Args:
+        port: To listen on.
+        host: The address to listen on.
+        invocations: The functions that can be called there.
     """
     # Without a level of its own, werkzeug's logger prints every request to stderr.
     log = logging.getLogger("werkzeug")
     level = log.level
     log.setLevel(logging.WARNING)
-    server = ThreadedMotoServer(ip_address=host, port=port, verbose=False)
-    server.start()
+    application = (invocations or Invocations()).before(
+        DomainDispatcherApplication(create_backend_app)
+    )
+    server = make_server(host, port, application, threaded=True, request_handler=MotoRequestHandler)
+    thread = threading.Thread(target=server.serve_forever, name="aws", daemon=True)
+    thread.start()
     try:
-        yield "http://{}:{}".format(*server.get_host_and_port())
+        yield f"http://{host}:{server.server_port}"
     finally:
-        server.stop()
-        if listening := server._server:  # noqa: SLF001 - stop() leaves its socket open
-            listening.server_close()
+        server.shutdown()
+        thread.join()
+        server.server_close()
         log.setLevel(level)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from infra.api_client import hash_of
 from local import API_CLIENT, APPID, embedded_aws
 from local.gateway import Gateway, Served
+from local.invocations import Invocations
 from local.runtime import Environment, Functions, Runtime
 from local.simulated_wechat import App, SimulatedWeChat, serve
 from local.template import REGION, Application, read_template
@@ -45,6 +46,7 @@ class Stack:
         application: what template.yaml says.
         environment: what the functions share, if they run in this process.
         functions: what runs them.
+        invocations: what can be called by Lambda's Invoke: nothing, until it is put there.
     """
 
     url: str
@@ -55,6 +57,7 @@ class Stack:
     application: Application
     environment: Environment
     functions: Functions
+    invocations: Invocations
 
     @classmethod
     @contextmanager
@@ -102,7 +105,8 @@ class Stack:
             stack.callback(_one_at_a_time.release)
             world = wechat or SimulatedWeChat([App(APPID, secrets.token_hex(16), cloud=True)])
             wechat_url = stack.enter_context(serve(world, ports[1], host)).url
-            aws_url = stack.enter_context(embedded_aws.serve(ports[2], host))
+            invocations = Invocations()
+            aws_url = stack.enter_context(embedded_aws.serve(ports[2], host, invocations))
             appids = [app.appid for app in world.apps]
             application = read_template(
                 template,
@@ -139,6 +143,7 @@ class Stack:
                 application,
                 environment,
                 running,
+                invocations,
             )
 
     def invoke(self, name: str, event: object) -> Any:

@@ -119,8 +119,8 @@ RING_READS: Final = 12
 PEAK: Final = 5
 """The busiest second, in multiples of the day's average: a guess, change it to yours."""
 METRICS: Final = 15
-"""Metrics of its own, as if each occurred in every hour; those of AWS are free."""
-ALARM_METRICS: Final = 19
+"""Metrics of its own without an account function's, as if each occurred in every hour."""
+ALARM_METRICS: Final = 20
 CANARY_ALARM_METRICS: Final = 10
 KEY_USERS: Final = 13
 """Pairs of function and table: DynamoDB asks KMS for each every five minutes, at most."""

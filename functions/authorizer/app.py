@@ -5,13 +5,15 @@ from wechat_auth.http import authorizer
 
 
 @authorizer
-def handler(token: str, backend: Backend) -> dict[str, str]:
-    """Let a request with a living session through, with ``openid``, ``unionid`` and ``appid``."""
+def handler(token: str, backend: Backend) -> dict[str, object]:
+    """Let a request with a living session through, and say whose it is."""
     session = backend.sessions.find(token)
     return {
         "openid": session.openid,
         "unionid": session.unionid or "",
         "appid": session.appid,
+        "accountId": session.account_id or "",
+        "claims": session.claims or {},
     }
 
 

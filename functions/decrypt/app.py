@@ -18,19 +18,23 @@ def handler(request: Request, backend: Backend) -> Reply:
     if token and not logs_in:
         history = sessions.find_with_history(token)
         fields.appid(body, appids, history.session)
-        return Reply(200, {"data": backend.open_data.read(encrypted, history)})
+        return Reply(200, backend.open_data.read(encrypted, history))
     code = fields.code(body)
-    appid = fields.appid(body, appids, sessions.find(token) if token else None)
-    issued = login(appid, code, secrets=backend.secrets, wechat=backend.wechat, sessions=sessions)
+    issued = login(
+        fields.appid(body, appids, sessions.find(token) if token else None),
+        code,
+        secrets=backend.secrets,
+        wechat=backend.wechat,
+        sessions=sessions,
+        account_function=backend.account_function,
+    )
     try:
         with login_code_spent():
-            data = backend.open_data.read(encrypted, sessions.history(issued.session))
+            answer = backend.open_data.read(encrypted, sessions.history(issued.session))
     except AuthError:
         sessions.discard(issued.session)
         raise
-    return Reply(
-        200, {"data": data, "session": {"token": issued.token, "expiresAt": issued.expires_at}}
-    )
+    return Reply(200, {**answer, "session": issued.document()})
 
 
 prepare(lambda backend: backend.open_data, calls_wechat=True)

@@ -8,7 +8,7 @@ from wechat_auth.login import login
 
 @endpoint
 def handler(request: Request, backend: Backend) -> Reply:
-    """Answer ``token`` and ``expiresAt``; openid and session_key stay here."""
+    """Answer ``token``, ``expiresAt``, and what the account function has for the client."""
     body = request.body()
     issued = login(
         fields.appid(body, backend.settings.appids),
@@ -16,8 +16,9 @@ def handler(request: Request, backend: Backend) -> Reply:
         secrets=backend.secrets,
         wechat=backend.wechat,
         sessions=backend.sessions,
+        account_function=backend.account_function,
     )
-    return Reply(200, {"token": issued.token, "expiresAt": issued.expires_at})
+    return Reply(200, issued.document())
 
 
 prepare(calls_wechat=True, needs_app_secrets=True)

@@ -14,7 +14,7 @@ def handler(request: Request, backend: Backend) -> Reply:
     body = request.body()
     code = fields.code(body)
     session = backend.sessions.find(token) if token else None
-    number = exchange_phone_code(
+    answer = exchange_phone_code(
         fields.appid(body, settings.appids, session),
         code,
         session,
@@ -22,15 +22,9 @@ def handler(request: Request, backend: Backend) -> Reply:
         records=backend.phone_records,
         access_tokens=backend.access_tokens,
         wechat=backend.wechat,
+        account_function=backend.account_function,
     )
-    return Reply(
-        200,
-        {
-            "phoneNumber": number.phone_number,
-            "purePhoneNumber": number.pure_phone_number,
-            "countryCode": number.country_code,
-        },
-    )
+    return Reply(200, answer.document())
 
 
 prepare(lambda backend: (backend.phone_records, backend.access_tokens), calls_wechat=True)

@@ -24,6 +24,7 @@ OPERATIONS: Final[Mapping[str, Sequence[str]]] = {
         "Query",
         "UpdateItem",
     ),
+    "lambda": ("Invoke",),
     "secretsmanager": ("GetSecretValue",),
 }
 

@@ -5,7 +5,7 @@ of it is deployed, and to the API it changes nothing: what is not its own goes t
 """
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +24,7 @@ def start(
     port: int = 0,
     on_request: Callable[[Served], None] | None = None,
     feed: Feed | None = None,
+    parameters: Mapping[str, str] | None = None,
 ) -> Iterator[Stack]:
     """Run a stack whose API answers a browser at / with the console; for loopback alone.
 
@@ -31,6 +32,7 @@ def start(
         port: As in Stack.start.
         on_request: As in Stack.start; the console's own requests are none of the API's.
         feed: Where the messages go, if somebody else wants to see them too.
+        parameters: As in Stack.start.
 
     Raises:
         PortTakenError: As Stack.start.
@@ -43,6 +45,7 @@ def start(
 
     with Stack.start(
         port=port,
+        parameters=parameters,
         wechat=wechat,
         on_request=on_request,
         functions=lambda application, environment: recorded(application, environment, wechat, feed),

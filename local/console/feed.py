@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 _KEPT: Final = 1000
 
 Kind = Literal["phone", "request", "call", "answer", "note"]
-Lane = Literal["phone", "api", "dynamodb", "secretsmanager", "wechat"]
+Lane = Literal["phone", "api", "dynamodb", "secretsmanager", "lambda", "wechat"]
 
 
 @dataclass(frozen=True, slots=True)

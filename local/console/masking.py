@@ -17,7 +17,8 @@ def _words(text: str) -> frozenset[str]:
 
 _SHOWN: Final = _words(
     """
-    action all ConditionExpression countryCode detail errmsg grant_type KeyConditionExpression
+    accountCode action all by ConditionExpression countryCode detail errmsg event grant_type
+    KeyConditionExpression
     ProjectionExpression ReturnValuesOnConditionCheckFailure SecretId sig_method status TableName
     title type UpdateExpression verify
     """
@@ -27,13 +28,14 @@ _NUMBERS: Final = frozenset({"phoneNumber", "purePhoneNumber"})
 _TIMES: Final = _words(
     """
     create_time exp expires expires_at expiresAt forced_at from iat in_progress_until lease_until
-    now renew_from timestamp token_expires_at ttl until
+    now renew_from timestamp token_expires_at ttl until verifiedAt
     """
 )
 """Names of numbers that are moments, so that they may be long."""
 _WORDS: Final = _words(
     """
-    AccessDeniedException attribute_exists attribute_not_exists authorization_code
+    AccessDeniedException account_unavailable attribute_exists attribute_not_exists
+    authorization_code
     checkEncryptedData client_credential ConditionalCheckFailedException ConditionExpression
     ConsumedCapacity encrypted_msg_hash ExpressionAttributeNames ExpressionAttributeValues
     getStableAccessToken in_progress_until InternalServerError

@@ -4,6 +4,7 @@ A function serves a request in a thread of its own, so whatever that thread asks
 request: AWS is watched through botocore's events, WeChat as it answers.
 """
 
+import io
 import json
 import threading
 import time
@@ -39,9 +40,16 @@ class Serving:
     function: str
     began: float = 0.0
     body: bytes = b""
+    got: bytes = b""
 
 
 _serving: ContextVar[Serving | None] = ContextVar("serving", default=None)
+
+_LANES: dict[str, Lane] = {
+    "dynamodb": "dynamodb",
+    "secrets-manager": "secretsmanager",
+    "lambda": "lambda",
+}
 
 _Asked = tuple[str, str, tuple[tuple[str, str], ...], bytes]
 
@@ -110,8 +118,12 @@ def recorded(
 ) -> Runtime:
     """Return the functions, telling the feed what each is asked, asks and answers."""
     recorder = Recorder(application, feed)
-    for client in (environment.aws.dynamodb, environment.aws.secrets_manager):
+    clients = [environment.aws.dynamodb, environment.aws.secrets_manager]
+    if application.environment["ACCOUNT_FUNCTION_ARN"]:
+        clients.append(environment.aws.lambda_)
+    for client in clients:
         client.meta.events.register("before-send", recorder.before_send)
+        client.meta.events.register("before-parse", recorder.before_parse)
         client.meta.events.register("response-received", recorder.response_received)
     base_urls = Settings.from_env(application.environment).wechat_base_urls
     environment.keep(wechat=WeChat(base_urls, _Connections(wechat)))
@@ -177,6 +189,15 @@ class Recorder:
             body = request.body
             serving.body = body if isinstance(body, bytes) else str(body or "").encode()
 
+    def before_parse(self, response_dict: dict[str, Any], **_: object) -> None:
+        """Keep what came back; what Lambda's Invoke brings is a stream, which is read once."""
+        body = response_dict["body"]
+        content = body if isinstance(body, bytes) else body.read()
+        if serving := _serving.get():
+            serving.got = content
+        if body is not content:
+            response_dict["body"] = io.BytesIO(content)
+
     def response_received(
         self,
         event_name: str,
@@ -189,14 +210,16 @@ class Recorder:
         if serving is None:
             return
         service, operation = event_name.split(".")[1:]
-        lane: Lane = "dynamodb" if service == "dynamodb" else "secretsmanager"
+        lane = _LANES[service]
         sent = _json(serving.body)
         target = self._names.get(str(sent.get("TableName") or sent.get("SecretId")), "")
         for name in ("TableName", "SecretId"):
             if name in sent:
                 sent[name] = target
-        got = _json(response_dict["body"]) if response_dict else {}
+        got = _json(serving.got) if response_dict else {}
         answered: Mapping[str, Any] = parsed_response or {"Error": {"Code": "no answer"}}
+        outcome = answered.get("FunctionError") or answered.get("Error", {}).get("Code", "")
+        show = masking.shown if lane == "lambda" else masking.shown_items
         self._feed.publish(
             Message(
                 "call",
@@ -204,11 +227,11 @@ class Recorder:
                 operation,
                 serving.request,
                 serving.function,
-                target,
-                sent=masking.shown_items(sent),
-                got=masking.shown_items(got),
+                "AccountFunction" if lane == "lambda" else target,
+                sent=show(sent),
+                got=show(got),
                 status=response_dict["status_code"] if response_dict else None,
-                outcome=masking.plain(str(answered.get("Error", {}).get("Code", ""))),
+                outcome=masking.plain(str(outcome)),
                 milliseconds=(time.perf_counter() - serving.began) * 1000,
             )
         )
@@ -234,8 +257,8 @@ def _asked(request: Request) -> _Asked:
 
 
 def _json(content: bytes) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(content or b"{}")
-    return document
+    document = json.loads(content or b"{}")
+    return document if isinstance(document, dict) else {"body": document}
 
 
 def _sent(event: Mapping[str, Any]) -> Any:

@@ -44,6 +44,7 @@ export type ServerCode =
   | 'user_restricted'
   | 'wrong_address'
   | 'no_such_route'
+  | 'account_refused'
   | 'request_too_large'
   | 'login_code_rejected'
   | 'phone_code_rejected'
@@ -56,6 +57,7 @@ export type ServerCode =
   | 'login_unfinished'
   | 'storage_unavailable'
   | 'wechat_unavailable'
+  | 'account_unavailable'
 
 /** What every promise here rejects with. `message` is for the developer. */
 export interface AuthError extends Error {
@@ -99,11 +101,21 @@ export interface AuthOptions {
   wx?: object
 }
 
+/** What your account function tells the client, if you have one (docs/account-function.md). */
+export interface Account {
+  /** Whether this made an account. */
+  isNew?: boolean
+  /** Whether a phone number is needed before this user has an account. */
+  needsPhone?: boolean
+}
+
 export interface Session {
   /** For what `request` does not do, such as wx.uploadFile: header Authorization, as Bearer. */
   token: string
   /** Seconds since 1970. */
   expiresAt: number
+  /** Only of a login just now: a session that was kept tells no old news. */
+  account?: Account
 }
 
 export interface SessionState {
@@ -118,6 +130,7 @@ export interface PhoneNumber {
   phoneNumber: string
   purePhoneNumber: string
   countryCode: string
+  account?: Account
 }
 
 /** What the phone-number button gave. */

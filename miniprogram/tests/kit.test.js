@@ -81,6 +81,38 @@ describe('login', () => {
     assert.equal(phone.logins(), 2)
   })
 
+  it('tells what the account function said of this login, and keeps no old news', async () => {
+    const account = { isNew: true, needsPhone: true }
+    network.answer('/login', 200, { token: 'a token', expiresAt: 9e9, account })
+
+    assert.deepEqual((await start().login()).account, account)
+    assert.deepEqual([...phone.storage.values()], [
+      JSON.stringify({ token: 'a token', expiresAt: 9e9 }),
+    ])
+    assert.equal((await start().login()).account, undefined)
+  })
+
+  it('tells what the account function said of a number, from a new or an old client', async () => {
+    const account = { isNew: true }
+    const auth = start()
+    await auth.login()
+    network.answer('/phone', 200, { ...NUMBER, account })
+    network.answer('/decrypt', 200, { data: NUMBER, account })
+
+    for (const detail of [{ code: 'a code' }, { cloudID: 'an id' }]) {
+      assert.deepEqual(await auth.getPhoneNumber({ detail }), { ...NUMBER, account })
+    }
+  })
+
+  it('shows the account function\'s own words where it refuses', async () => {
+    const said = { code: 'account_refused', action: 'contact_support', title: '账号已注销' }
+    network.answer('/login', 403, { ...said, accountCode: 'account_closed' })
+    const error = await failure(start().login())
+
+    assert.deepEqual(brief(error), ['account_refused', 'contact_support', '账号已注销'])
+    assert.equal(error.data.accountCode, 'account_closed')
+  })
+
   it('uses a fresh code once more where the answer was lost', async () => {
     network.loseAnswer('/login')
     await start().login()

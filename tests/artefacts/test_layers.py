@@ -87,7 +87,8 @@ def test_there_is_nothing_that_no_function_reads(built: Path, layer: str) -> Non
     assert {name.rpartition(".")[2] for name in names} <= {"py", "pyc", "so", "json", "gz", "pem"}
     assert [name for name in names if re.search(r"(^|/)(tests?|SelfTest|.*-info|bin)/", name)] == []
     data = {name.split("/")[2] for name in names if name.startswith("botocore/data/")}
-    assert {name for name in data if not name.endswith(".json")} <= {"dynamodb", "secretsmanager"}
+    services = {"dynamodb", "lambda", "secretsmanager"}
+    assert {name for name in data if not name.endswith(".json")} <= services
 
 
 def test_our_own_packages_are_whole(built: Path) -> None:

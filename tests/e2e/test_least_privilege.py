@@ -1,5 +1,6 @@
 """What the functions ask of AWS, on every path there is, is what their roles allow: all of it."""
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, cast
@@ -8,6 +9,7 @@ import pytest
 import time_machine
 
 from infra.cloudformation import read_document
+from local.invocations import ACCOUNT_FUNCTION
 from local.simulated_wechat import Fault
 from local.stack import TEMPLATE
 from local.template import Application
@@ -15,7 +17,7 @@ from tests.harness.api import IDEMPOTENCY_KEY, Answer, Api, legacy
 from tests.harness.deployment import Deployment
 
 Call = tuple[str, str, str]
-"""Function, action, and the logical id of the table or secret."""
+"""Function, action, and the logical id of the table or secret, or the account function."""
 NOT_OF_THE_CODE = {"logs", "sqs"}
 """What Lambda itself does with a function's role."""
 
@@ -23,20 +25,23 @@ NOT_OF_THE_CODE = {"logs", "sqs"}
 @pytest.fixture
 def calls(deployment: Deployment) -> Iterator[set[Call]]:
     """What the functions have asked of AWS; each runs in a thread of its name."""
-    names = logical_ids(deployment.stack.application)
+    accounts = itertools.count()
+    deployment.with_account_function(lambda *_: {"accountId": f"u-{next(accounts)}"})
+    names = logical_ids(deployment.stack.application) | {ACCOUNT_FUNCTION: "AccountFunctionArn"}
     seen: set[Call] = set()
 
     def on_call(params: dict[str, Any], event_name: str, **_: object) -> None:
         function = threading.current_thread().name
         if function.startswith("function-"):
             service, operation = event_name.replace("-", "").split(".")[1:]
-            given = params.get("TableName") or params.get("SecretId")
-            name = names[str(given or next(iter(params["RequestItems"])))]
-            seen.add((function.removeprefix("function-"), f"{service}:{operation}", name))
+            given = [params.get(each) for each in ("TableName", "SecretId", "FunctionName")]
+            name = names[next(filter(None, given), None) or next(iter(params["RequestItems"]))]
+            action = f"{service}:{operation}".replace("lambda:Invoke", "lambda:InvokeFunction")
+            seen.add((function.removeprefix("function-"), action, name))
 
     hook = cast("Callable[..., None]", on_call)
     aws = deployment.stack.environment.aws
-    clients = (aws.dynamodb, aws.secrets_manager)
+    clients = (aws.dynamodb, aws.secrets_manager, aws.lambda_)
     for client in clients:
         client.meta.events.register("provide-client-params", hook)
     yield seen
@@ -150,7 +155,7 @@ def allowed(application: Application) -> set[Call]:
         for policy in roles[function.logical_id.replace("Function", "Role")]["Properties"][
             "Policies"
         ]
-        for statement in policy["PolicyDocument"]["Statement"]
+        for statement in map(if_there_is_one, policy["PolicyDocument"]["Statement"])
         for action in as_list(statement["Action"])
         for resource in as_list(statement["Resource"])
         if action.partition(":")[0] not in NOT_OF_THE_CODE
@@ -165,6 +170,12 @@ def logical_ids(application: Application) -> dict[str, str]:
 def logical_id(resource: dict[str, Any]) -> str:
     (value,) = resource.values()
     return str(value[0] if isinstance(value, list) else value)
+
+
+def if_there_is_one(statement: dict[str, Any]) -> dict[str, Any]:
+    """Return a statement, or what it is if there is an account function."""
+    chosen: dict[str, Any] = statement["Fn::If"][1] if "Fn::If" in statement else statement
+    return chosen
 
 
 def as_list(value: Any) -> list[Any]:

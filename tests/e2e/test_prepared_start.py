@@ -1,19 +1,22 @@
 """What init does ahead of the first request, so that no user waits for it at a small processor."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from threading import enumerate as threads
 from typing import Any
 
 import pytest
 import time_machine
+from botocore.client import BaseClient
 
 from local import embedded_aws
+from local.invocations import ACCOUNT_FUNCTION
 from local.simulated_wechat import SimulatedWeChat, serve
 from tests.harness.api import Api
 from tests.harness.counting import counted
 from tests.harness.deployment import Deployment
 from wechat_auth.backend import prepare
-from wechat_auth.storage import Aws
+from wechat_auth.storage import Aws, StorageError
 from wechat_auth.wechat import WeChat
 
 Prepare = Callable[..., None]
@@ -74,6 +77,37 @@ def test_the_connection_to_dynamodb_that_is_made_at_init_is_used_by_the_first_ca
         with made.get(timeout=5):
             assert aws.table("Things").get({"id": "u"}) is None
         assert made.empty()
+
+
+def test_the_connection_to_lambda_that_is_made_at_init_is_used_by_the_first_call() -> None:
+    with serve(SimulatedWeChat([])) as server, counted(server.url) as (url, made):
+        aws = Aws(embedded_aws.create_client(url))
+        aws.connect_to_lambda()
+        with made.get(timeout=5), suppress(StorageError):
+            aws.invoke(ACCOUNT_FUNCTION, b"{}")  # which that server does not know
+        assert made.empty()
+
+
+@pytest.mark.parametrize("variables", [{}, {"ACCOUNT_FUNCTION_ARN": ACCOUNT_FUNCTION}])
+def test_a_client_of_lambda_is_made_at_init_if_there_is_an_account_function_and_never_else(
+    deployment: Deployment, api: Api, started: Prepare, variables: dict[str, str]
+) -> None:
+    create_client = embedded_aws.create_client(deployment.stack.aws_url)
+    made: list[str] = []
+
+    def noting(service_name: str, **more: Any) -> BaseClient:
+        made.append(service_name)
+        return create_client(service_name, **more)
+
+    deployment.stack.invocations.functions[ACCOUNT_FUNCTION] = lambda *_: {}
+    deployment.configure(**variables)
+    deployment.cold_start(aws=Aws(noting))
+    started(calls_wechat=True)
+    at_init = ["dynamodb", "secretsmanager", *(["lambda"] if variables else [])]
+    assert made == at_init
+    phone = deployment.wechat.phone()
+    assert api.phone(phone.tap_phone_number().code, token=api.logged_in(phone)).status == 200
+    assert made == at_init
 
 
 @pytest.mark.parametrize("start", ["snap-start", None])

@@ -105,6 +105,47 @@ def test_to_end_the_sessions_of_a_user_is_a_query_and_a_batch(
     assert _since(before, deployment) == {"Query": 1, "BatchWriteItem": 1}
 
 
+def test_an_account_function_is_one_call_more_unless_an_answer_is_repeated(
+    api: Api, deployment: Deployment
+) -> None:
+    deployment.with_account_function(lambda *_: {"accountId": "u-1", "claims": {"a": 1}})
+    phone = deployment.wechat.phone()
+    token = api.logged_in(phone)
+    api.phone(phone.tap_phone_number().code, token=token)
+    before = _asked(deployment)
+    api.logged_in(phone)
+    assert _since(before, deployment) == {"code2Session": 1, "Invoke": 1, "PutItem": 1}
+    exchange = {"getPhoneNumber": 1, "GetItem": 1, "PutItem": 1, "UpdateItem": 1}
+    before = _asked(deployment)
+    code = phone.tap_phone_number().code
+    api.phone(code, token=token)
+    assert _since(before, deployment) == {**exchange, "Invoke": 1}
+    before = _asked(deployment)
+    api.phone(code, token=token)
+    assert _since(before, deployment) == {"GetItem": 1, "PutItem": 1}
+    token = api.logged_in(phone)
+    tap = phone.tap_phone_number()
+    before = _asked(deployment)
+    assert api.decrypt(token=token, **legacy(tap)).status == 200
+    assert _since(before, deployment) == {
+        "Query": 1, "UpdateItem": 2, "checkEncryptedData": 1, "Invoke": 1,
+    }  # fmt: skip
+
+
+def test_news_of_the_account_is_one_write_to_the_session(api: Api, deployment: Deployment) -> None:
+    deployment.with_account_function(
+        lambda event, _: {"accountId": "u-1"} if event["event"] == "phone" else {}
+    )
+    phone = deployment.wechat.phone()
+    api.phone(phone.tap_phone_number().code, token=api.logged_in(phone))
+    token = api.logged_in(phone)
+    before = _asked(deployment)
+    api.phone(phone.tap_phone_number().code, token=token)
+    assert _since(before, deployment) == {
+        "getPhoneNumber": 1, "GetItem": 1, "PutItem": 1, "UpdateItem": 2, "Invoke": 1,
+    }  # fmt: skip
+
+
 def _asked(deployment: Deployment) -> dict[str, int]:
     return {**deployment.operations, **deployment.wechat.counts()}
 

@@ -16,6 +16,7 @@ from moto.dynamodb.models import dynamodb_backends
 from infra.api_client import hash_of
 from infra.key_ring import Rotation
 from local import API_CLIENT
+from local.invocations import ACCOUNT_FUNCTION, Handler, Invocations
 from local.simulated_wechat import App, Quota, Settings, SimulatedWeChat
 from local.stack import Stack
 from local.template import ACCOUNT_ID, REGION
@@ -25,6 +26,7 @@ from wechat_auth.connections import Budget
 from wechat_auth.wechat import WeChat
 
 if TYPE_CHECKING:
+    from botocore.client import BaseClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
@@ -50,6 +52,8 @@ class Deployment:
         # What it returns counts (botocore.endpoint), though the stubs say that nothing does.
         self._hook = cast("Callable[..., None]", self._before_send)
         self.dynamodb, self._secrets_manager = _operators_clients(stack.aws_url)
+        aws = stack.environment.aws
+        self._clients: list[BaseClient] = [aws.dynamodb, aws.secrets_manager]
         for client in self._clients:
             client.meta.events.register("before-send", self._hook)
 
@@ -79,6 +83,16 @@ class Deployment:
         """
         self._parts |= parts
         self.stack.environment.restart(self._variables, **self._parts)
+
+    def with_account_function(self, handler: Handler) -> Invocations:
+        """Deploy with an account function, and return what it is called with."""
+        aws, invocations = self.stack.environment.aws, self.stack.invocations
+        if not invocations.functions:
+            self._clients.append(aws.lambda_)
+            aws.lambda_.meta.events.register("before-send", self._hook)
+        invocations.functions[ACCOUNT_FUNCTION] = handler
+        self.configure(ACCOUNT_FUNCTION_ARN=ACCOUNT_FUNCTION)
+        return invocations
 
     def wrap(self, wrapper: Wrapper | None) -> None:
         """Put something before every function, for the rest of the test."""
@@ -188,10 +202,7 @@ class Deployment:
     def close(self) -> None:
         for client in self._clients:
             client.meta.events.unregister("before-send", self._hook)
-
-    @property
-    def _clients(self) -> "tuple[DynamoDBClient, SecretsManagerClient]":
-        return self.stack.environment.aws.dynamodb, self.stack.environment.aws.secrets_manager
+        self.stack.invocations.forget()
 
     def _secret_id(self, name: str) -> str:
         return next(s.name for s in self.stack.application.secrets if s.logical_id == name)

@@ -28,6 +28,7 @@ EVERYTHING_ON = {
     "Monitoring": "true",
     "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
     "FixedAddresses": "2",
+    "AccountFunctionArn": "arn:aws:lambda:us-east-1:123456789012:function:account",
     "CustomDomainName": "api.example.com",
     "CertificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/0-0",
 }

@@ -234,7 +234,7 @@ def test_two_that_take_a_code_at_once_under_different_keys_exchange_it_once(
             exchanges.append("once")
             return number
 
-        return records.once(phone.appid, phone.openid, "a-code", exchange)
+        return records.once(phone.appid, phone.openid, "a-code", exchange).number
 
     with ThreadPoolExecutor(2) as pool:
         both = [pool.submit(once, each) for each in (records("k1"), records("k2"))]

@@ -122,7 +122,7 @@ class Record:
         table = backend.aws.table(backend.settings.phone_exchanges_table)
         records = PhoneRecords(table, backend.secrets, sleep=sleep)
         appid = self.deployment.stack.appid
-        return records.once(appid, None, "a-code", exchange, idempotency_key=KEY)
+        return records.once(appid, None, "a-code", exchange, idempotency_key=KEY).number
 
     @property
     def item(self) -> Document | None:

@@ -402,6 +402,8 @@ class TestAuthorizer:
                 "openid": phone.openid,
                 "unionid": phone.unionid,
                 "appid": deployment.stack.appid,
+                "accountId": "",
+                "claims": "{}",
             },
         }
         for header in (f"Basic {token}", token, "Bearer", "Bearer x", ""):

@@ -126,6 +126,7 @@ def test_by_default_nothing_that_costs_by_the_hour_is_there() -> None:
         "Observability": "HasMonitoring",
     }
     assert conditions.keys() == {
+        "HasAccountFunction",
         "HasCanary",
         "HasCustomDomain",
         "HasFixedAddresses",

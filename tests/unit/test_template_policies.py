@@ -128,6 +128,13 @@ ALLOWED: dict[str, tuple[dict[str, set[str]], set[str]]] = {
         {"arn:${AWS::Partition}:iam::aws:policy/service-role/AWSCodeDeployRoleForLambda"},
     ),
 }
+ASKS = {"AccountFunctionArn": {"lambda:InvokeFunction"}}
+WITH_AN_ACCOUNT_FUNCTION: dict[str, dict[str, set[str]]] = {
+    "LoginRole": ASKS,
+    "PhoneRole": {**ASKS, "Sessions.Arn": {"dynamodb:UpdateItem"}},
+    "DecryptRole": ASKS,
+}
+"""By role: what it may do besides if there is an account function."""
 TRUSTED = {
     "RefreshScheduleRole": "scheduler.amazonaws.com",
     "DeploymentRole": "codedeploy.${AWS::Region}.${AWS::URLSuffix}",
@@ -161,14 +168,12 @@ def test_a_role_may_do_this_and_nothing_else(roles: dict[str, Document], role: s
         for policy in roles[role].get("Policies", [])
         for statement in policy["PolicyDocument"]["Statement"]
     ]
-    granted: dict[str, set[str]] = {}
-    for statement in statements:
-        assert statement.keys() == {"Effect", "Action", "Resource"}
-        assert statement["Effect"] == "Allow"
-        for resource in as_list(statement["Resource"]):
-            granted.setdefault(name(resource), set()).update(as_list(statement["Action"]))
-    assert granted == ALLOWED[role][0]
-    assert not any("*" in text for text in granted.keys() | set().union(*granted.values()))
+    assert granted([each for each in statements if "Fn::If" not in each]) == ALLOWED[role][0]
+    conditional = [each["Fn::If"] for each in statements if "Fn::If" in each]
+    for condition, _, otherwise in conditional:
+        assert (condition, otherwise) == ("HasAccountFunction", {"Ref": "AWS::NoValue"})
+    besides = granted([statement for _, statement, _ in conditional])
+    assert besides == WITH_AN_ACCOUNT_FUNCTION.get(role, {})
 
 
 @pytest.mark.parametrize("role", ALLOWED)
@@ -339,6 +344,18 @@ def test_an_appsecret_is_not_in_the_template_either(template: Document) -> None:
     secrets = of_type(template, "AWS::SecretsManager::Secret")
     assert secrets["AppSecrets"].keys() == {"Description"}
     assert secrets["KeyRing"].keys() == {"Description", "GenerateSecretString"}
+
+
+def granted(statements: list[Document]) -> dict[str, set[str]]:
+    """Return what statements allow, by resource; none allows everything of anything."""
+    found: dict[str, set[str]] = {}
+    for statement in statements:
+        assert statement.keys() == {"Effect", "Action", "Resource"}
+        assert statement["Effect"] == "Allow"
+        for resource in as_list(statement["Resource"]):
+            found.setdefault(name(resource), set()).update(as_list(statement["Action"]))
+    assert not any("*" in text for text in found.keys() | set().union(*found.values()))
+    return found
 
 
 def as_list(value: Any) -> list[Any]:

@@ -8,13 +8,14 @@ The rooms of this package, from the roof to the cellar; each imports only from b
 * ``login``, ``phone``, ``open_data``, ``session_key`` – what a user asks for; ``introspection`` –
   what a server of the team's asks.
 * ``fields`` – what a request's body may hold.
+* ``account`` – the team's own account function, if there is one.
 * ``sessions`` – our own session tokens; ``failure_budget`` – failed decryptions of a day;
   ``phone_records`` – what is kept of a phone exchange; ``codes`` – the two kinds of code.
 * ``tokens`` – one access_token for every environment: ``tokens.access_tokens`` (who renews when),
   ``tokens.table`` (the shared row and its lease), ``tokens.sources`` (who issues).
 * ``secret_store`` – key ring, AppSecrets and API clients; ``app_secrets`` – the forms in which
   AppSecrets are stored; ``wechat`` – WeChat's server API.
-* ``storage`` – DynamoDB and Secrets Manager, and where botocore stops.
+* ``storage`` – DynamoDB, Secrets Manager and Lambda, and where botocore stops.
 * ``connections`` – HTTP on which every request has one deadline, for both.
 * ``invocation`` – time budget, metrics and log of the one request being served.
 * ``settings`` – what a deployment can choose.

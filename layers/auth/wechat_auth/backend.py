@@ -26,6 +26,7 @@ _INIT_SECONDS = 7.5
 """Seconds that the preparations may take; Lambda ends an init after 10."""
 
 if TYPE_CHECKING:
+    from wechat_auth.account import AccountFunction
     from wechat_auth.open_data import OpenData
     from wechat_auth.phone_records import PhoneRecords
     from wechat_auth.tokens.access_tokens import AccessTokens
@@ -88,6 +89,15 @@ class Backend:
         )
 
     @cached_property
+    def account_function(self) -> "AccountFunction | None":
+        """The team's account function; imported here, since most teams have none."""
+        if not self.settings.account_function_arn:
+            return None
+        from wechat_auth.account import AccountFunction  # noqa: PLC0415
+
+        return AccountFunction(self.aws, self.settings.account_function_arn, self.sessions)
+
+    @cached_property
     def failure_budget(self) -> FailureBudget:
         """The failed decryptions of all users."""
         limit = self.settings.decrypt_failures_per_day
@@ -133,6 +143,7 @@ class Backend:
             max_age=self.settings.open_data_max_age,
             check_encrypted_data=self.settings.check_encrypted_data,
             clock=self.clock,
+            account_function=self.account_function,
         )
 
     @cached_property
@@ -170,7 +181,7 @@ def prepare(
 
     Args:
         needs: Names more parts to build.
-        calls_wechat: Whether to connect to WeChat.
+        calls_wechat: Whether to connect to WeChat, and to the team's account function.
         needs_app_secrets: Whether to read the AppSecrets too.
         needs_api_clients: Whether to read the API clients too.
         make_backend: Gives the backend.
@@ -185,12 +196,16 @@ def prepare(
         made.aws.secrets_manager  # noqa: B018
         if calls_wechat:
             made.wechat  # noqa: B018
+            if made.account_function:
+                made.aws.lambda_  # noqa: B018
         needs(made)
         if start == "snap-start":
             return
         to_dynamodb = _meanwhile(made.aws.connect_to_dynamodb)
         if calls_wechat:
             _meanwhile(made.wechat.connect)
+            if made.account_function:
+                _meanwhile(made.account_function.connect)
         made.secrets.key_ring()
         if needs_app_secrets:
             made.secrets.app_secret(made.settings.appids[0])

@@ -70,6 +70,11 @@ NO_SUCH_ROUTE = Problem(
     "no_such_route", 404, "fix_request", "请求地址或方法不正确", "There is no such route",
     "No route takes this method and path.",
 )  # fmt: skip
+ACCOUNT_REFUSED = Problem(
+    "account_refused", 403, "contact_support", "该账号暂时无法使用，请联系客服",
+    "This account cannot be used, please contact support",
+    "The account function of this service's team refused this user. Do not repeat the request.",
+)  # fmt: skip
 REQUEST_TOO_LARGE = Problem(
     "request_too_large", 413, "fix_request", "请求内容过大", "The request is too large",
     "The body may hold 16 KiB at most.",
@@ -132,12 +137,18 @@ WECHAT_UNAVAILABLE = Problem(
     "WeChat is busy, please try again",
     "WeChat did not answer properly. Send the same request again.", retry_after=2,
 )  # fmt: skip
+ACCOUNT_UNAVAILABLE = Problem(
+    "account_unavailable", 503, "retry", "账号服务繁忙，请稍后再试",
+    "The account service is busy, please try again",
+    "The account function of this service's team failed or did not answer in time. Send the same "
+    "request again: it costs no second consent.", retry_after=1,
+)  # fmt: skip
 
 PROBLEMS = (
     INVALID_REQUEST, SESSION_INVALID, CLIENT_INVALID, USER_BLOCKED, USER_RESTRICTED, WRONG_ADDRESS,
-    NO_SUCH_ROUTE, REQUEST_TOO_LARGE, LOGIN_CODE_REJECTED, PHONE_CODE_REJECTED, UNDECRYPTABLE,
-    TOO_MANY_REQUESTS, TOO_MANY_FAILURES, INTERNAL_ERROR, MISCONFIGURED, LOGIN_UNFINISHED,
-    QUOTA_EXHAUSTED, STORAGE_UNAVAILABLE, WECHAT_UNAVAILABLE,
+    ACCOUNT_REFUSED, NO_SUCH_ROUTE, REQUEST_TOO_LARGE, LOGIN_CODE_REJECTED, PHONE_CODE_REJECTED,
+    UNDECRYPTABLE, TOO_MANY_REQUESTS, TOO_MANY_FAILURES, INTERNAL_ERROR, MISCONFIGURED,
+    LOGIN_UNFINISHED, QUOTA_EXHAUSTED, STORAGE_UNAVAILABLE, WECHAT_UNAVAILABLE, ACCOUNT_UNAVAILABLE,
 )  # fmt: skip
 
 
@@ -312,7 +323,7 @@ class AuthError(Exception):
         remedy: What the operator must do; makes it an operator's fault in log and metric.
         reason: What happened, for the log, like ``GetItem: ThrottlingException``. Holds no URL.
         retry_after: Instead of the kind's own, in seconds.
-        call: WeChat's name of the call that failed, like ``code2Session``, for the log.
+        call: Name of the call that failed, as WeChat has it (``code2Session``), for the log.
     """
 
     def __init__(
@@ -379,6 +390,20 @@ class WeChatUnavailableError(AuthError):
     def __init__(self, call: str, reason: str, *, sent: bool = True) -> None:
         super().__init__(WECHAT_UNAVAILABLE, reason=reason, call=call)
         self.sent = sent
+
+
+class AccountRefusedError(AuthError):
+    """The team's account function refused a user.
+
+    Args:
+        title: What it wants the user to be shown, or ``None``.
+        code: Its own name of the reason for the client, or ``None``.
+    """
+
+    def __init__(self, title: str | None, code: str | None) -> None:
+        super().__init__(ACCOUNT_REFUSED)
+        self.title = title
+        self.code = code
 
 
 def invalid_field(field: str, expectation: str) -> AuthError:

@@ -30,6 +30,7 @@ from wechat_auth.errors import (
     REQUEST_TOO_LARGE,
     SESSION_INVALID,
     WRONG_ADDRESS,
+    AccountRefusedError,
     AuthError,
     invalid_field,
     misconfigured,
@@ -234,8 +235,11 @@ def endpoint(handle: Callable[[Request, Backend], Reply]) -> LambdaHandler:
     return _shell(handle, serve, refuse)
 
 
-def authorizer(authorize: Callable[[str, Backend], Mapping[str, str]]) -> LambdaHandler:
+def authorizer(authorize: Callable[[str, Backend], Mapping[str, object]]) -> LambdaHandler:
     """Make a Lambda authorizer of a function from a session token to the context it yields.
+
+    What is no text in the context goes out as JSON: a Lambda function could get objects, but an
+    HTTP header, which API Gateway makes of the context for other integrations, could not.
 
     What is not about the token (a table that cannot be read) is raised, so that API Gateway
     answers 500 and not "forbidden".
@@ -247,7 +251,11 @@ def authorizer(authorize: Callable[[str, Backend], Mapping[str, str]]) -> Lambda
         if (remedy := mistakes.of_event(event)) or "headers" not in event:
             raise misconfigured(remedy or mistakes.PING)
         token = bearer_token(_headers(event).get("authorization", ""))
-        return {"isAuthorized": True, "context": authorize(token, made)}
+        context = {
+            name: value if isinstance(value, str) else json.dumps(value)
+            for name, value in authorize(token, made).items()
+        }
+        return {"isAuthorized": True, "context": context}
 
     def refuse(error: AuthError, _: Event, __: invocation.Invocation) -> dict[str, Any]:
         if error.problem.status < HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -435,8 +443,15 @@ def _problem(error: AuthError, event: Event, request_id: str) -> dict[str, Any]:
     }
     if error.rid:
         body["rid"] = error.rid
+    language: str | None = "en" if english else "zh-CN"
+    if isinstance(error, AccountRefusedError):
+        if error.title:
+            body["title"], language = error.title, None  # in whatever language it is
+        if error.code:
+            body["accountCode"] = error.code
     answer = _answer(problem.status, body, "application/problem+json")
-    answer["headers"]["Content-Language"] = "en" if english else "zh-CN"
+    if language:
+        answer["headers"]["Content-Language"] = language
     if error.retry_after is not None:
         answer["headers"]["Retry-After"] = str(error.retry_after)
     if challenge := _CHALLENGES.get(problem.code):

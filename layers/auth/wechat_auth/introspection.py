@@ -27,8 +27,8 @@ def introspect(form: Mapping[str, str], *, sessions: Sessions) -> dict[str, Any]
     """Tell what the ``token`` of a form stands for, in the names of RFC 7662, 2.2: one read.
 
     ``sub`` and ``openid`` are the user, ``client_id`` is the mini-program, ``iat`` and ``exp`` are
-    seconds since 1970. Whatever is wrong with the token, the answer says only that it is not
-    active.
+    seconds since 1970, ``account_id`` and ``claims`` are the account function's. Whatever is wrong
+    with the token, the answer says only that it is not active.
 
     Raises:
         AuthError: ``invalid_request`` without ``token``, ``storage_unavailable`` or an operator's
@@ -53,5 +53,7 @@ def introspect(form: Mapping[str, str], *, sessions: Sessions) -> dict[str, Any]
         "iat": session.issued_at,
         "openid": session.openid,
         "unionid": session.unionid,
+        "account_id": session.account_id,
+        "claims": session.claims,
     }
     return {name: value for name, value in answer.items() if value is not None}

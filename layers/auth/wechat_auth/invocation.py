@@ -20,7 +20,11 @@ logger = Logger()
 
 _RESERVE = 0.7
 """Seconds kept back for the answer itself, so that Lambda's time-out never speaks for us."""
-_FAULTS = {"wechat_unavailable": "WeChatFaults", "storage_unavailable": "StorageFaults"}
+_FAULTS = {
+    "wechat_unavailable": "WeChatFaults",
+    "storage_unavailable": "StorageFaults",
+    "account_unavailable": "AccountFunctionFaults",
+}
 """The metric of a fault that is not the operator's, by the problem's code."""
 
 

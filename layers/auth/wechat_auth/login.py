@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from wechat_auth import invocation
 from wechat_auth.codes import PHONE_CODE_SENT_AS_LOGIN_CODE, looks_like_phone_code
@@ -15,12 +16,21 @@ from wechat_auth.errors import (
     WeChatUnavailableError,
 )
 from wechat_auth.secret_store import SecretStore
-from wechat_auth.sessions import IssuedSession, Sessions
+from wechat_auth.sessions import NO_ACCOUNT, IssuedSession, Sessions
 from wechat_auth.wechat import WeChat
+
+if TYPE_CHECKING:
+    from wechat_auth.account import AccountFunction
 
 
 def login(
-    appid: str, code: str, *, secrets: SecretStore, wechat: WeChat, sessions: Sessions
+    appid: str,
+    code: str,
+    *,
+    secrets: SecretStore,
+    wechat: WeChat,
+    sessions: Sessions,
+    account_function: "AccountFunction | None" = None,
 ) -> IssuedSession:
     """Exchange a login code at WeChat and start a session: one call, one write.
 
@@ -32,15 +42,18 @@ def login(
         secrets: For the AppSecret.
         wechat: Exchanges the code.
         sessions: Where the session is started.
+        account_function: The team's, if there is one; it is asked before the session is started.
 
     Raises:
         AuthError: ``login_code_rejected``, ``invalid_request`` if it is a phone code,
-            ``user_blocked``, ``wechat_unavailable``, ``login_unfinished`` or an operator's fault.
+            ``user_blocked``, ``wechat_unavailable``, ``login_unfinished``, ``account_refused`` or
+            an operator's fault.
     """
     secrets.key_ring()  # without it no session can be stored, and the code would be spent in vain
     secret = secrets.app_secret(appid)
+    reserve = account_function.seconds if account_function else sessions.write_seconds
     try:
-        who = wechat.code2session(appid, secret, code, reserve=sessions.write_seconds)
+        who = wechat.code2session(appid, secret, code, reserve=reserve)
     except WeChatUnavailableError as error:
         if error.sent:
             raise error.answered_as(LOGIN_UNFINISHED) from None
@@ -52,7 +65,8 @@ def login(
             raise error.answered_as(INVALID_REQUEST, PHONE_CODE_SENT_AS_LOGIN_CODE) from None
         raise
     with login_code_spent():
-        issued = sessions.issue(appid, who)
+        account = account_function.login(appid, who) if account_function else NO_ACCOUNT
+        issued = sessions.issue(appid, who, account)
     invocation.count("Logins")
     return issued
 

@@ -18,7 +18,7 @@ from wechat_auth.errors import UNDECRYPTABLE, AuthError, WeChatError, invalid_fi
 from wechat_auth.failure_budget import FailureBudget
 from wechat_auth.fields import EncryptedOpenData
 from wechat_auth.sessions import History, Session
-from wechat_auth.wechat import WeChat, country_code
+from wechat_auth.wechat import PhoneNumber, WeChat, country_code, watermark_time
 from wechat_crypto import (
     OpenDataError,
     decrypt_open_data,
@@ -27,6 +27,7 @@ from wechat_crypto import (
 )
 
 if TYPE_CHECKING:
+    from wechat_auth.account import AccountFunction
     from wechat_auth.tokens.access_tokens import AccessTokens
 
 _KEPT_HERE = frozenset({"watermark", "openId", "unionId"})  # no client gets these
@@ -48,6 +49,7 @@ class OpenData:
         max_age: Seconds that a watermark may be away from now.
         check_encrypted_data: Whether WeChat must vouch for phone numbers.
         clock: Gives the time in seconds.
+        account_function: The team's, if there is one; it is asked about phone numbers.
     """
 
     failure_budget: FailureBudget
@@ -56,6 +58,7 @@ class OpenData:
     max_age: int
     check_encrypted_data: bool
     clock: Callable[[], float] = time.time
+    account_function: "AccountFunction | None" = None
 
     def read(self, encrypted: EncryptedOpenData, history: History) -> dict[str, Any]:
         """Decrypt or exchange open data of the user whose session this is.
@@ -65,13 +68,14 @@ class OpenData:
             history: The session, the session_keys to try, and today's failures.
 
         Returns:
-            The data without its ``watermark``, and without ``openId`` and ``unionId``, which no
-            client gets.
+            What the client gets: ``data`` without its ``watermark``, ``openId`` and ``unionId``,
+            which no client gets, and ``account`` if the account function has something for it.
 
         Raises:
             AuthError: ``invalid_request`` if rawData and its signature are wrong, which tells
                 nothing of the ciphertext; ``undecryptable``, ``too_many_failures``,
-                ``wechat_unavailable`` or an operator's fault.
+                ``wechat_unavailable``, ``account_unavailable``, ``account_refused`` or an
+                operator's fault.
         """
         self.failure_budget.check(history.spent)
         if not _signature_good(encrypted, history.session_keys):
@@ -82,7 +86,8 @@ class OpenData:
                 "wx.login before wx.getUserInfo; or send neither",
             )
         data = self._decrypt(encrypted, history) if encrypted.encrypted_data else None
-        if data is None and encrypted.cloud_id:
+        by_cloud_id = data is None and bool(encrypted.cloud_id)
+        if by_cloud_id:
             self.failure_budget.count(history.spent)
             data = self._exchange(encrypted, history)
             # With a cloudID of one's own beside it, what does not decrypt must not be free.
@@ -96,7 +101,22 @@ class OpenData:
         invocation.count("Decrypts")
         if "countryCode" in data:
             data["countryCode"] = _country_code(data)
-        return {name: value for name, value in data.items() if name not in _KEPT_HERE}
+        shown = {name: value for name, value in data.items() if name not in _KEPT_HERE}
+        if not (self.account_function and _PHONE_FIELDS & data.keys()):
+            return {"data": shown}
+        number = PhoneNumber(
+            str(data["phoneNumber"]),
+            str(data["purePhoneNumber"]),
+            data["countryCode"],
+            watermark_time(data),
+        )
+        hints = self.account_function.phone(
+            history.session.appid,
+            history.session,
+            number,
+            "cloudID" if by_cloud_id else "encryptedData",
+        )
+        return {"data": shown, **({"account": hints} if hints else {})}
 
     def _vouched_for(
         self, data: dict[str, Any] | None, encrypted: EncryptedOpenData, history: History

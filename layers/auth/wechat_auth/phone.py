@@ -4,17 +4,29 @@ A used code is worth nothing at WeChat, so it often stands in logs. It opens not
 what is kept of an exchange takes the session of the user, or the key that its client made up.
 """
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from wechat_auth import invocation
 from wechat_auth.codes import (
     LOGIN_CODE_SENT_AS_PHONE_CODE,
     PHONE_CODE_OF_ANOTHER_APP,
     looks_like_login_code,
 )
-from wechat_auth.errors import APPID_INVALID, CODE_INVALID, INVALID_REQUEST, WeChatError
-from wechat_auth.phone_records import PhoneRecords
+from wechat_auth.errors import (
+    APPID_INVALID,
+    CODE_INVALID,
+    INVALID_REQUEST,
+    WeChatError,
+    invalid_field,
+)
+from wechat_auth.phone_records import Answer, PhoneRecords
 from wechat_auth.sessions import Session
 from wechat_auth.tokens.access_tokens import AccessTokens
 from wechat_auth.wechat import PhoneNumber, WeChat
+
+if TYPE_CHECKING:
+    from wechat_auth.account import AccountFunction
 
 
 def exchange_phone_code(
@@ -26,7 +38,8 @@ def exchange_phone_code(
     records: PhoneRecords,
     access_tokens: AccessTokens,
     wechat: WeChat,
-) -> PhoneNumber:
+    account_function: "AccountFunction | None" = None,
+) -> Answer:
     """Exchange a phone code, or find the answer it was exchanged for within the last 5 minutes.
 
     Args:
@@ -37,18 +50,30 @@ def exchange_phone_code(
         records: Where the answer is kept.
         access_tokens: For the call.
         wechat: Exchanges the code.
+        account_function: The team's, if there is one; it is asked before the client gets the
+            number, which is kept until it accepts. So a session or a key is needed then.
 
     Raises:
         AuthError: ``phone_code_rejected``, ``invalid_request`` if it is a login code or another
-            app's, ``wechat_unavailable``, ``storage_unavailable``,
-            ``user_restricted``, ``too_many_requests`` or an operator's fault.
+            app's, ``wechat_unavailable``, ``storage_unavailable``, ``user_restricted``,
+            ``too_many_requests``, ``account_unavailable``, ``account_refused`` or an operator's
+            fault.
     """
     openid = session.openid if session else None
+    reserve = 0.0
+    if account_function:
+        if openid is None and idempotency_key is None:
+            raise invalid_field(
+                "Idempotency-Key",
+                "is needed without a session: the number is kept under it until the account "
+                "function of this service's team has accepted it",
+            )
+        reserve = account_function.seconds + records.write_seconds
 
     def exchange() -> PhoneNumber:
         try:
             number = access_tokens.using(
-                appid, lambda token: wechat.phone_number(token, code, openid)
+                appid, lambda token: wechat.phone_number(token, code, openid, reserve=reserve)
             )
         except WeChatError as error:
             if error.errcode == CODE_INVALID and looks_like_login_code(code):
@@ -59,6 +84,19 @@ def exchange_phone_code(
         invocation.count("PhoneExchanges")
         return number
 
+    def accept(number: PhoneNumber) -> Mapping[str, bool]:
+        assert account_function  # noqa: S101 - else nobody is asked
+        return account_function.phone(
+            appid, session, number, "phoneCode", reserve=records.write_seconds
+        )
+
     if openid is None and idempotency_key is None:
-        return exchange()
-    return records.once(appid, openid, code, exchange, idempotency_key=idempotency_key)
+        return Answer(exchange())
+    return records.once(
+        appid,
+        openid,
+        code,
+        exchange,
+        idempotency_key=idempotency_key,
+        accept=accept if account_function else None,
+    )

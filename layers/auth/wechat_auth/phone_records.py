@@ -8,9 +8,11 @@ found                      what a request with the same code does
 nothing, or it expired     takes it, in progress until the worker's own time-out T; exchanges it
 in progress, before T      reads again, slower and slower, until it finds something else
 in progress, after T       takes it over: that worker cannot be alive any more
+a number not yet accepted  asks the account function about it again, if there is one
 an answer                  gives that answer, which is kept for 5 minutes
 
-A worker whose exchange fails gives the code back; whoever has an answer keeps it.
+A worker whose exchange fails gives the code back; whoever has an answer keeps it, and a number that
+the team's account function has not accepted is kept until it has.
 
 A code is taken under the current key of the ring. Another environment may have another current
 key for some minutes, so whoever has taken a code looks under the other keys too, and gives it back
@@ -21,9 +23,10 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from wechat_auth import invocation
 from wechat_auth.errors import WECHAT_UNAVAILABLE, AuthError
@@ -38,7 +41,30 @@ _FIRST_PAUSE = 0.1  # seconds until a request that waits reads again
 _LONGEST_PAUSE = 0.8
 # The system's, since environments that wake from one snapshot (SnapStart) would share a seed.
 _random = random.SystemRandom()
-_PURPOSE = "phone_exchange"
+_PURPOSE = "phone_answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a phone code was exchanged for.
+
+    Attributes:
+        number: The number.
+        hints: What the account function has for the client; ``None`` if it did not accept the
+            number, or was not there to.
+    """
+
+    number: PhoneNumber = field(repr=False)
+    hints: Mapping[str, bool] | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return what the client gets."""
+        return {
+            "phoneNumber": self.number.phone_number,
+            "purePhoneNumber": self.number.pure_phone_number,
+            "countryCode": self.number.country_code,
+            **({"account": self.hints} if self.hints else {}),
+        }
 
 
 class PhoneRecords:
@@ -63,6 +89,8 @@ class PhoneRecords:
         self._secrets = secrets
         self._clock = clock
         self._sleep = sleep
+        self.write_seconds = table.try_seconds
+        """Seconds that a write can take."""
 
     def once(
         self,
@@ -72,7 +100,8 @@ class PhoneRecords:
         exchange: Callable[[], PhoneNumber],
         *,
         idempotency_key: str | None = None,
-    ) -> PhoneNumber:
+        accept: Callable[[PhoneNumber], Mapping[str, bool]] | None = None,
+    ) -> Answer:
         """Return the number that a code was exchanged for, or exchange it.
 
         Args:
@@ -81,13 +110,16 @@ class PhoneRecords:
             code: The phone code.
             exchange: Asks WeChat; called only while no other worker may be at this code.
             idempotency_key: Finds the answer without a login too; needed if nobody is logged in.
+            accept: Asks the account function; not again about a number that it has accepted.
 
         Raises:
-            AuthError: What ``exchange`` raises; ``wechat_unavailable`` if another worker is still
-                at it when there is no time left; ``storage_unavailable`` before anything is spent.
+            AuthError: What ``exchange`` and ``accept`` raise; ``wechat_unavailable`` if another
+                worker is still at it when there is no time left; ``storage_unavailable`` before
+                anything is spent.
         """
         own, *others = self._places(appid, openid, code, idempotency_key)
         worker = uuid.uuid4().hex
+        kept: Item | None = None
         while True:
             found = self._take(own, worker)
             if found is None:
@@ -100,13 +132,20 @@ class PhoneRecords:
                 if number:
                     break
                 self._give_back(own, worker)
-            if found and (answer := self._wait_for_answer(found)):
-                return self._open(answer)
+            if found and (kept := self._wait_for_answer(found)):
+                answer = self._open(kept)
+                if accept is None or answer.hints is not None:
+                    return answer
+                own, number = kept["id"], answer.number
+                break
         try:
-            self._keep(own, number)
-        except AuthError as error:
-            invocation.log_fault(error)  # what was paid for is answered all the same
-        return number
+            answer = Answer(number, accept(number) if accept else None)
+        except Exception:
+            if not kept:
+                self._keep(own, Answer(number))
+            raise
+        self._keep(own, answer, kept)
+        return answer
 
     def _places(
         self, appid: str, openid: str | None, code: str, idempotency_key: str | None
@@ -164,20 +203,30 @@ class PhoneRecords:
             found = self._table.get({"id": found["id"]})
         return None
 
-    def _keep(self, place: str, number: PhoneNumber) -> None:
-        content = json.dumps(asdict(number)).encode()
-        sealed = self._secrets.key_ring().seal(content, purpose=_PURPOSE, context=place)
-        self._table.update_if(
-            "attribute_not_exists(sealed)",
-            {"id": place},
-            "SET sealed = :sealed, expires_at = :ttl REMOVE worker, in_progress_until",
-            {"sealed": sealed, "ttl": int(self._clock()) + KEPT_SECONDS},
-        )
-
-    def _open(self, answer: Item) -> PhoneNumber:
+    def _keep(self, place: str, answer: Answer, before: Item | None = None) -> None:
+        """Keep an answer in place of the one that was there before, if there was any."""
+        content = json.dumps([asdict(answer.number), answer.hints]).encode()
         try:
-            content = self._secrets.unseal(answer["sealed"], purpose=_PURPOSE, context=answer["id"])
+            self._table.update_if(
+                "attribute_not_exists(sealed) OR sealed = :before",
+                {"id": place},
+                "SET sealed = :sealed, expires_at = :ttl REMOVE worker, in_progress_until",
+                {
+                    "sealed": self._secrets.key_ring().seal(
+                        content, purpose=_PURPOSE, context=place
+                    ),
+                    "before": before["sealed"] if before else b"",
+                    "ttl": before["expires_at"] if before else int(self._clock()) + KEPT_SECONDS,
+                },
+            )
+        except AuthError as error:
+            invocation.log_fault(error)  # what was paid for is answered all the same
+
+    def _open(self, kept: Item) -> Answer:
+        try:
+            content = self._secrets.unseal(kept["sealed"], purpose=_PURPOSE, context=kept["id"])
         except UnsealError:
             raise AuthError(WECHAT_UNAVAILABLE) from None
         invocation.count("PhoneExchangesReplayed")
-        return PhoneNumber(**json.loads(content))
+        number, hints = json.loads(content)
+        return Answer(PhoneNumber(**number), hints)

@@ -2,9 +2,9 @@
 
 A token is base64url of 52 bytes: user id (16) · issued at (4, big-endian seconds) · secret (32; its
 first two bytes are the fraction of the second, the others random). The item's sort key holds only a
-hash of the secret, so the table holds no usable token, and openid, unionid and session_key are
-sealed, bound to the item's place and the session's end. A login is one write, a check one read, and
-logging out everywhere one query.
+hash of the secret, so the table holds no usable token, and openid, unionid, session_key and what
+the team's account function said are sealed, bound to the item's place and the session's end. A
+login is one write, a check one read, and logging out everywhere one query.
 """
 
 import base64
@@ -13,9 +13,10 @@ import hashlib
 import json
 import secrets as random_source
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from wechat_auth import failure_budget
 from wechat_auth.errors import SESSION_INVALID, AuthError
@@ -44,6 +45,8 @@ class Session:
         unionid: The user across apps, if WeChat told it.
         session_key: The session_key of this login; a later wx.login may have replaced it.
         expires_at: When it ends, in seconds since 1970.
+        account_id: The team's own name of the user, if its account function gave one.
+        claims: What that function said for the team's servers, if anything.
     """
 
     user: bytes = field(repr=False)
@@ -53,11 +56,31 @@ class Session:
     unionid: str | None = field(repr=False)
     session_key: str = field(repr=False)
     expires_at: int
+    account_id: str | None = field(default=None, repr=False)
+    claims: Mapping[str, object] | None = field(default=None, repr=False)
 
     @property
     def issued_at(self) -> int:
         """When it began, in seconds since 1970."""
         return _issued_at(self.sort_key)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the team's account function says of a user.
+
+    Attributes:
+        account_id: The team's own name of the user, or ``None``: nothing new.
+        claims: What the team's servers are to know with each session, or ``None``: nothing new.
+        hints: What the client is told, by ``isNew`` and ``needsPhone``.
+    """
+
+    account_id: str | None = field(default=None, repr=False)
+    claims: Mapping[str, object] | None = field(default=None, repr=False)
+    hints: Mapping[str, bool] = field(default_factory=dict)
+
+
+NO_ACCOUNT = Account()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +91,18 @@ class IssuedSession:
         token: The Bearer token.
         expires_at: When it ends, in seconds since 1970.
         session: The session behind it.
+        hints: What the account function has for the client.
     """
 
     token: str = field(repr=False)
     expires_at: int
     session: Session
+    hints: Mapping[str, bool] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """Return what the client gets."""
+        hints = {"account": self.hints} if self.hints else {}
+        return {"token": self.token, "expiresAt": self.expires_at, **hints}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +151,12 @@ class Sessions:
         self.write_seconds = table.try_seconds
         """Seconds that a write can take."""
 
-    def issue(self, appid: str, who: Code2Session) -> IssuedSession:
+    def issue(self, appid: str, who: Code2Session, account: Account = NO_ACCOUNT) -> IssuedSession:
         """Start a session: one write."""
         now = self._clock()
         issued_at = int(now)
-        ring = self._secrets.key_ring()
-        user = ring.fingerprint(appid, who.openid, purpose="user")[:_USER]
+        fingerprint = self._secrets.key_ring().fingerprint(appid, who.openid, purpose="user")
+        user = fingerprint[:_USER]
         fraction = int((now - issued_at) * 256**_FRACTION).to_bytes(_FRACTION, "big")
         secret = fraction + random_source.token_bytes(_SECRET - _FRACTION)
         session = Session(
@@ -137,22 +167,34 @@ class Sessions:
             unionid=who.unionid,
             session_key=who.session_key,
             expires_at=issued_at + self._life,
-        )
-        sealed = ring.seal(
-            json.dumps([appid, who.openid, who.unionid, who.session_key]).encode(),
-            purpose="session",
-            context=self._context(user, session.sort_key, session.expires_at),
+            account_id=account.account_id,
+            claims=account.claims,
         )
         self._table.put(
             {
                 "user": user,
                 "session": session.sort_key,
-                "sealed": sealed,
+                "sealed": self._seal(session),
                 "expires_at": session.expires_at,
             }
         )
         token = base64.urlsafe_b64encode(user + issued_at.to_bytes(_ISSUED, "big") + secret)
-        return IssuedSession(token.decode().rstrip("="), session.expires_at, session)
+        return IssuedSession(token.decode().rstrip("="), session.expires_at, session, account.hints)
+
+    def learn(self, session: Session, account: Account) -> None:
+        """Let a session know what is new about the account, unless it has ended: one write."""
+        told = replace(
+            session,
+            account_id=session.account_id if account.account_id is None else account.account_id,
+            claims=session.claims if account.claims is None else account.claims,
+        )
+        if told != session:
+            self._table.update_if(
+                "attribute_exists(sealed)",
+                {"user": session.user, "session": session.sort_key},
+                "SET sealed = :sealed, expires_at = :ends",
+                {"sealed": self._seal(told), "ends": session.expires_at},
+            )
 
     def find(self, token: str) -> Session:
         """Find the living session of a token: one read.
@@ -258,7 +300,7 @@ class Sessions:
         if ends <= self._clock():
             return None
         try:
-            appid, openid, unionid, session_key = json.loads(
+            appid, openid, unionid, session_key, *account = json.loads(
                 self._secrets.unseal(
                     item["sealed"],
                     purpose="session",
@@ -269,7 +311,19 @@ class Sessions:
             return None
         if appid not in self._appids:
             return None
-        return Session(user, sort_key, appid, openid, unionid, session_key, ends)
+        return Session(user, sort_key, appid, openid, unionid, session_key, ends, *account)
+
+    def _seal(self, session: Session) -> bytes:
+        content: list[object] = [
+            session.appid, session.openid, session.unionid, session.session_key
+        ]  # fmt: skip
+        if session.account_id is not None or session.claims is not None:
+            content += [session.account_id, session.claims]
+        return self._secrets.key_ring().seal(
+            json.dumps(content).encode(),
+            purpose="session",
+            context=self._context(session.user, session.sort_key, session.expires_at),
+        )
 
     def _sort_keys(self, user: bytes) -> list[str]:
         """List all of a user's sessions, newest first, expired ones included."""

@@ -32,6 +32,7 @@ class Settings:
         check_encrypted_data: Whether decrypted phone numbers must pass checkEncryptedData.
         origin_secret_sha256: Hash in hexadecimal of what the edge adds to requests, or ``""`` if
             there is no edge.
+        account_function_arn: The team's own Lambda function that knows its accounts, or empty.
     """
 
     appids: tuple[str, ...]
@@ -49,6 +50,7 @@ class Settings:
     decrypt_failures_per_day: int
     check_encrypted_data: bool
     origin_secret_sha256: str
+    account_function_arn: str = ""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":
@@ -79,6 +81,7 @@ class Settings:
             decrypt_failures_per_day=_number(env, "DECRYPT_FAILURES_PER_DAY", 50),
             check_encrypted_data=_flag(env, "CHECK_ENCRYPTED_DATA", default=True),
             origin_secret_sha256=env.get("ORIGIN_SECRET_SHA256", "").strip(),
+            account_function_arn=env.get("ACCOUNT_FUNCTION_ARN", "").strip(),
         )
 
 

@@ -1,4 +1,4 @@
-"""DynamoDB and Secrets Manager, straight from botocore: bounded time, few retries.
+"""DynamoDB, Secrets Manager and Lambda, straight from botocore: bounded time, few retries.
 
 botocore and its errors stop here: above it there are Python values and our own errors.
 """
@@ -103,6 +103,8 @@ class Aws:
         self._budget = budget
         self.try_seconds = budget.total + _BACK_OFF
         """Seconds that one try of a call can take; none begins with less time left."""
+        self.invoke_seconds = budget.total
+        """Seconds that a call of a Lambda function can take: there is one try."""
         # Two quick tries, 6 s in the worst case, less when an invocation has less. A fixed user
         # agent: botocore would otherwise rebuild its own twice per request. What is sent is of a
         # few forms, all of them tested: they need no check at each call.
@@ -121,6 +123,32 @@ class Aws:
     def secrets_manager(self) -> "SecretsManagerClient":
         """The Secrets Manager client."""
         return cast("SecretsManagerClient", self._client("secretsmanager"))
+
+    @cached_property
+    def lambda_(self) -> Any:
+        """The Lambda client, whose calls are made once: a second try would take twice the time."""
+        once = self._config.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
+        return self._create("lambda", once)
+
+    def invoke(self, arn: str, payload: bytes, *, reserve: float = 0) -> bytes:
+        """Call a Lambda function, and return what it answers.
+
+        Args:
+            arn: Of the function, or of a version or alias of it.
+            payload: Its event, as JSON.
+            reserve: Seconds of the invocation to leave for what must come after.
+
+        Raises:
+            StorageError: It could not be called, failed, or did not answer in time.
+        """
+        needed = self.invoke_seconds + reserve
+        if invocation.remaining(needed) < needed:
+            raise StorageError("Invoke: no time is left")
+        answer = _ask(self.lambda_.invoke, FunctionName=arn, Payload=payload)
+        if "FunctionError" in answer:
+            raise StorageError(f"Invoke: {answer['FunctionError']} error of the function")
+        content: bytes = _ask(answer["Payload"].read)
+        return content
 
     def table(self, name: str) -> "Table":
         """Return a table by its name."""
@@ -142,16 +170,24 @@ class Aws:
         """Connect ahead of the first call; if that fails, the call will try again and say so."""
         self._connections.connect(self.dynamodb.meta.endpoint_url, self._budget)
 
+    def connect_to_lambda(self) -> None:
+        """Connect ahead of the first call of a function, likewise."""
+        self._connections.connect(self.lambda_.meta.endpoint_url, self._budget)
+
     @cached_property
     def _create_client(self) -> Callable[..., BaseClient]:
         return self._given or get_session().create_client
 
     def _client(self, service: str) -> BaseClient:
-        client = _ask(self._create_client, service_name=service, config=self._config)
-        # botocore bounds no call as a whole; its endpoint takes whatever can send.
-        client._endpoint.http_session = _Sender(self._connections, self._budget)  # type: ignore[attr-defined]  # noqa: SLF001 - botocore has no other way
+        client = self._create(service, self._config)
         client.meta.events.register("before-send", self._refuse_what_ends_too_late)
         client.meta.events.register("before-parse", _refuse_garbage)
+        return client
+
+    def _create(self, service: str, config: Config) -> BaseClient:
+        client = _ask(self._create_client, service_name=service, config=config)
+        # botocore bounds no call as a whole; its endpoint takes whatever can send.
+        client._endpoint.http_session = _Sender(self._connections, self._budget)  # type: ignore[attr-defined]  # noqa: SLF001 - botocore has no other way
         return client
 
     def _refuse_what_ends_too_late(self, **_: object) -> None:

@@ -76,11 +76,13 @@ class PhoneNumber:
         phone_number: With the country code if it is a foreign number.
         pure_phone_number: Without the country code.
         country_code: Digits, like ``86``.
+        verified_at: When WeChat handed it out, by its watermark, in seconds since 1970.
     """
 
     phone_number: str = field(repr=False)
     pure_phone_number: str = field(repr=False)
     country_code: str
+    verified_at: int | None = None
 
 
 class WeChat:
@@ -177,13 +179,16 @@ class WeChat:
         reply = self._call("getAccessToken", "GET", "/cgi-bin/token", query)
         return _access_token(reply, "getAccessToken")
 
-    def phone_number(self, access_token: str, code: str, openid: str | None = None) -> PhoneNumber:
+    def phone_number(
+        self, access_token: str, code: str, openid: str | None = None, *, reserve: float = 0
+    ) -> PhoneNumber:
         """Exchange a phone code (getPhoneNumber button) for the number.
 
         Args:
             access_token: Of the app in which the user tapped.
             code: ``e.detail.code``; not the wx.login code.
             openid: Who is logged in, if anyone; WeChat then refuses another user's code.
+            reserve: Seconds of the invocation to leave for what must come after.
 
         Raises:
             WeChatError: WeChat refused; 40029 means the code.
@@ -196,6 +201,7 @@ class WeChat:
             "/wxa/business/getuserphonenumber",
             {"access_token": access_token},
             body,
+            reserve=reserve,
         )
         info = reply.get("phone_info")
         if not isinstance(info, dict):
@@ -205,7 +211,7 @@ class WeChat:
         country = country_code(info.get("countryCode"), number, pure)
         if not country:
             raise WeChatUnavailableError("getPhoneNumber", "a reply without countryCode")
-        return PhoneNumber(number, pure, country)
+        return PhoneNumber(number, pure, country, watermark_time(info))
 
     def check_session_key(self, access_token: str, openid: str, session_key: str) -> bool:
         """Ask whether session_key is the user's live one.
@@ -357,6 +363,13 @@ class WeChat:
             if self._silent_calls >= SILENT_CALLS:
                 self._silent_until = self._clock() + SILENCE
         raise WeChatUnavailableError(call, failure.reason, sent=failure.sent)
+
+
+def watermark_time(data: Mapping[str, Any]) -> int | None:
+    """Return when WeChat handed data out, in seconds since 1970; ``None`` if it does not say."""
+    watermark = data.get("watermark")
+    timestamp = watermark.get("timestamp") if isinstance(watermark, dict) else None
+    return timestamp if type(timestamp) is int else None
 
 
 def _read(call: str, answer: Answer) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import { NOTES, why } from './why.js'
 import { said, word } from './words.js'
 
 const CONDITION = 'ConditionalCheckFailedException' // no fault: somebody was here before
-const LANES = { phone: 0, api: 1, dynamodb: 2, secretsmanager: 2, wechat: 3 }
+const LANES = { phone: 0, api: 1, dynamodb: 2, secretsmanager: 2, lambda: 2, wechat: 3 }
 
 export function makeDiagram(root) {
   let parts = [] // { name, rows: [{ number, message, open }] }
@@ -216,6 +216,7 @@ function isKept(got) {
 function result(message) {
   const { name, lane, outcome, got } = message
   if (lane === 'wechat') return chips(got, GOT)
+  if (lane === 'lambda') return outcome || word(got && got.refuse ? 'refused' : 'accepted')
   if (lane === 'secretsmanager') return outcome || word('found')
   if (outcome === CONDITION) return word(isKept(got) ? 'kept' : 'taken')
   if (outcome) return outcome

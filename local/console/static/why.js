@@ -100,6 +100,13 @@ const WHY = {
       '新 token 加密存好，租约交还，大家都用它。',
       'The new token is stored, sealed, and the lease given back: everybody uses it.']],
 
+    [named('Invoke', ({ outcome }) => outcome), [
+      '团队自己的账号函数出错：先不回答小程序，号码留着，同一个 code 再问它。',
+      "The team's account function failed: no answer yet, the number is kept, the same code asks it again."]],
+    [named('Invoke'), [
+      '先告诉团队自己的账号函数，再回答小程序：号码来自后端，不靠前端转交。',
+      "The team's account function hears of it before the mini-program: from the backend, not from the client."]],
+
     [named('code2Session', ok), [
       '用 code + AppSecret 换 openid 和 session_key。两者都不离开后端。',
       'Code and AppSecret become openid and session_key. Neither ever leaves the backend.']],
@@ -142,6 +149,12 @@ const WHY = {
     [({ outcome }) => outcome === 'wechat_unavailable', [
       '告诉小程序可以重试（action: retry）：同一次点按仍然有效。',
       'The mini-program may retry (action: retry): the same tap still counts.']],
+    [({ outcome }) => outcome === 'account_unavailable', [
+      '账号函数没有应答：小程序可以重试，同一次点按仍然有效。',
+      'The account function gave no answer: the mini-program may retry, the same tap still counts.']],
+    [({ outcome }) => outcome === 'account_refused', [
+      '账号函数拒绝了此人，并给出要显示的话。',
+      'The account function refuses this user, with the words to show.']],
     [({ name }) => name === 'DELETE /session', ['会话没了。', 'The session is gone.']],
     [({ outcome }) => !outcome, ['会话有效。', 'The session is valid.']],
   ],

@@ -103,6 +103,8 @@ const WORDS = {
   found: ['有记录', 'found'],
   missing: ['没有记录', 'not found'],
   written: ['已写入', 'written'],
+  accepted: ['认可', 'accepted'],
+  refused: ['拒绝', 'refused'],
   taken: ['条件不成立', 'condition not met'],
   kept: ['已有留存的答案', 'answer kept'],
   deleted: ['已删除', 'deleted'],

@@ -44,10 +44,10 @@ function createAuth(options) {
   }
 
   function keep(fresh) {
-    session = fresh
+    session = { token: fresh.token, expiresAt: fresh.expiresAt }
     issued = fresh.token
     phone.write(storageKey, session)
-    return session
+    return fresh
   }
 
   /** Forget the session if it still is the one of this token, and no newer one. */
@@ -206,7 +206,9 @@ function createAuth(options) {
     if (!current() && !loggingIn) return afterLogin(errors.local('not_logged_in'))
     const data = encryptedData && iv ? { encryptedData, iv } : { cloudID }
     if (url) return deliver(url, data, isJson)
-    return deliver('/decrypt', data, body => isNumber(Object(body).data)).then(body => body.data)
+    return deliver('/decrypt', data, body => isNumber(Object(body).data)).then(body => (
+      Object.assign(body.data, body.account && { account: body.account })
+    ))
   }
 
   function deliver(url, data, isRight) {

@@ -20,8 +20,8 @@ createAuth({})
 
 export async function onPhoneNumber(event: PhoneNumberEvent): Promise<string> {
   try {
-    const { phoneNumber, countryCode } = await auth.getPhoneNumber(event)
-    return `+${countryCode} ${phoneNumber}`
+    const { phoneNumber, countryCode, account } = await auth.getPhoneNumber(event)
+    return `+${countryCode} ${phoneNumber}${account?.isNew ? ' (new)' : ''}`
   } catch (reason) {
     const error = reason as AuthError
     switch (error.action) {

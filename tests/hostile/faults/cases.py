@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from local.runtime import FunctionError
 from local.simulated_wechat import Phone
-from tests.harness.api import IDEMPOTENCY_KEY, Answer, Api, legacy
+from tests.harness.api import IDEMPOTENCY_KEY, Answer, Api, Document, legacy
 from tests.harness.deployment import Deployment
 
 if TYPE_CHECKING:
@@ -143,6 +143,21 @@ def schedule(scene: Scene) -> Ask:
     return lambda: str(scene.deployment.stack.invoke("refresh_access_token", {})[scene.phone.appid])
 
 
+def with_account_function(prepare: Callable[[Scene], Ask]) -> Callable[[Scene], Ask]:
+    """Return the same request where the team has an account function, which knows everybody."""
+
+    def prepared(scene: Scene) -> Ask:
+        scene.deployment.with_account_function(knows_everybody)
+        return prepare(scene)
+
+    return prepared
+
+
+def knows_everybody(event: Document, _: object) -> Document:
+    """Let the session learn something from a phone code alone: one such write is enough."""
+    return {"accountId": "u-1"} if event.get("by") == "phoneCode" else {}
+
+
 REQUESTS: dict[str, Callable[[Scene], Ask]] = {
     "POST /login": login,
     "POST /phone": phone,
@@ -153,6 +168,10 @@ REQUESTS: dict[str, Callable[[Scene], Ask]] = {
     "POST /decrypt, one shot": decrypt_in_one_shot,
     "POST /decrypt, not decryptable": decrypt_what_cannot_be,
     "POST /decrypt, cloudID": decrypt_a_cloud_id,
+    "POST /login, account function": with_account_function(login),
+    "POST /phone, account function": with_account_function(phone_with_session),
+    "POST /decrypt, account function": with_account_function(decrypt),
+    "POST /decrypt, one shot, account function": with_account_function(decrypt_in_one_shot),
     "GET /session": session,
     "GET /session?verify": session_verified,
     "DELETE /session": logout,

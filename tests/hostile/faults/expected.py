@@ -92,11 +92,13 @@ def _is_bearable(request: str, call: Call) -> bool:
 
 
 def _is_repeated(call: Call, kind: Kind) -> bool:
-    """Tell whether the SDK tries again; to WeChat nothing is ever sent twice."""
-    return not call.is_wechats and kind not in _NOT_REPEATED
+    """Tell whether the SDK tries again; WeChat and the account function are never asked twice."""
+    return not call.is_made_once and kind not in _NOT_REPEATED
 
 
 def _problem(call: Call, kind: Kind) -> tuple[int, str, str]:
+    if call.is_the_teams:
+        return 503, "account_unavailable", "retry"
     if kind == "denied":
         return 500, "misconfigured", "contact_support"
     if not call.is_wechats:

@@ -13,6 +13,7 @@ from moto.core.request import normalize_request
 from moto.dynamodb.responses import DynamoHandler
 from moto.secretsmanager.responses import SecretsManagerResponse
 
+from local.invocations import ACCOUNT_FUNCTION
 from local.simulated_wechat import Fault
 from tests.harness.deployment import Deployment, Raw
 from tests.harness.environment import WatchedConnections
@@ -72,6 +73,15 @@ class Call:
     def is_wechats(self) -> bool:
         return self.of == "WeChat"
 
+    @property
+    def is_the_teams(self) -> bool:
+        return self.of == "AccountFunction"
+
+    @property
+    def is_made_once(self) -> bool:
+        """Whether neither we nor the SDK try again."""
+        return self.is_wechats or self.is_the_teams
+
 
 class Outside:
     """All that the functions talk to: it writes down what they call, and fails on demand.
@@ -89,6 +99,7 @@ class Outside:
         self._names = {
             **{table.name: table.logical_id for table in application.tables},
             **{secret.name: secret.logical_id for secret in application.secrets},
+            ACCOUNT_FUNCTION: "AccountFunction",
         }
 
     @contextmanager
@@ -96,10 +107,12 @@ class Outside:
         """Stand between the functions and everything outside for the length of a with block."""
         hook = cast("Callable[..., None]", self._to_aws)
         aws = self.deployment.stack.environment.aws
-        clients = (aws.dynamodb, aws.secrets_manager)
+        clients = (aws.dynamodb, aws.secrets_manager, aws.lambda_)
         for client in clients:
             client.meta.events.register_first("before-send", hook)
-        operators = cast("Callable[..., None]", lambda request, **_: _answer(request, "dynamodb"))
+        operators = cast(
+            "Callable[..., None]", lambda request, **_: self._answer(request, "dynamodb")
+        )
         self.deployment.dynamodb.meta.events.register_first("before-send", operators)
         connections = WatchedConnections(self.to_wechat)
         self.deployment.cold_start(wechat=WeChat([self.deployment.stack.wechat_url], connections))
@@ -150,31 +163,38 @@ class Outside:
     ) -> AWSResponse | None:
         service, operation = event_name.split(".")[1:]
         asked = json.loads(cast("bytes", request.body))
-        named = asked.get("TableName") or asked.get("SecretId") or next(iter(asked["RequestItems"]))
+        named = asked.get("TableName") or asked.get("SecretId")
+        if service == "lambda":
+            named = ACCOUNT_FUNCTION
         repeated = "attempt=1" not in str(request.headers["amz-sdk-request"])
-        kind = self._note(operation, self._names[named], repeated=repeated)
-        return _fail(kind, request, service) if kind else _answer(request, service)
+        of = self._names[named or next(iter(asked["RequestItems"]))]
+        kind = self._note(operation, of, repeated=repeated)
+        return self._fail(kind, request, service) if kind else self._answer(request, service)
 
+    def _answer(self, request: AWSPreparedRequest, service: str) -> AWSResponse:
+        """Let the embedded AWS do the work, without HTTP, which would take thrice as long."""
+        url = str(request.url)
+        if service == "lambda":
+            invocations = self.deployment.stack.invocations
+            response = invocations.invoke(ACCOUNT_FUNCTION, cast("bytes", request.body))
+            headers = HTTPHeaders.from_dict(dict(response.headers))
+            return AWSResponse(url, response.status_code, headers, Raw(response.get_data()))
+        asked = normalize_request(request)
+        status, _, body = _HANDLERS[service].dispatch(asked, asked.raw_url, asked.headers)
+        return AWSResponse(url, status, HTTPHeaders(), Raw(body.encode()))
 
-def _answer(request: AWSPreparedRequest, service: str) -> AWSResponse:
-    """Let the embedded AWS do the work, without HTTP, which would take thrice as long."""
-    asked = normalize_request(request)
-    status, _, body = _HANDLERS[service].dispatch(asked, asked.raw_url, asked.headers)
-    return AWSResponse(str(request.url), status, HTTPHeaders(), Raw(body.encode()))
-
-
-def _fail(kind: Kind, request: AWSPreparedRequest, service: str) -> AWSResponse:
-    url = str(request.url)
-    if kind in WORK_DONE:
-        _answer(request, service)
-    if kind == "too slow":
-        raise ReadTimeoutError(endpoint_url=url)
-    if kind in ("reset", "reply lost"):
-        raise ConnectionClosedError(endpoint_url=url)
-    if kind == "refused":
-        raise EndpointConnectionError(endpoint_url=url)
-    if kind == "garbage":
-        return AWSResponse(url, 200, HTTPHeaders(), Raw(_PAGE))
-    status, code = _AWS_ERRORS[kind]
-    body = json.dumps({"__type": f"com.amazonaws#{code}", "message": "on demand"}).encode()
-    return AWSResponse(url, status, HTTPHeaders(), Raw(body))
+    def _fail(self, kind: Kind, request: AWSPreparedRequest, service: str) -> AWSResponse:
+        url = str(request.url)
+        if kind in WORK_DONE:
+            self._answer(request, service)
+        if kind == "too slow":
+            raise ReadTimeoutError(endpoint_url=url)
+        if kind in ("reset", "reply lost"):
+            raise ConnectionClosedError(endpoint_url=url)
+        if kind == "refused":
+            raise EndpointConnectionError(endpoint_url=url)
+        if kind == "garbage":
+            return AWSResponse(url, 200, HTTPHeaders(), Raw(_PAGE))
+        status, code = _AWS_ERRORS[kind]
+        body = json.dumps({"__type": f"com.amazonaws#{code}", "message": "on demand"}).encode()
+        return AWSResponse(url, status, HTTPHeaders(), Raw(body))

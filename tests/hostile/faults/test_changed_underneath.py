@@ -80,7 +80,7 @@ class Others:
         assert outcome(self.scene.api.phone(self.same_code, key=IDEMPOTENCY_KEY)) == "200"
 
     def send_the_same_code_once_we_are_given_up(self) -> None:
-        self.clock.shift(21)
+        self.clock.shift(26)
         assert outcome(self.scene.api.phone(self.same_code, key=IDEMPOTENCY_KEY)) == AUTHORIZE_AGAIN
 
     def fail_to_decrypt(self) -> None:

@@ -38,7 +38,7 @@ DEATHS = [Death(n, moment) for n in range(1, len(CALLS) + 1) for moment in get_a
 
 @pytest.fixture
 def hurried(deployment: Deployment) -> None:
-    """Let whoever waits for the dead one have little more than a second for it in place of 17."""
+    """Let whoever waits for the dead one have little more than a second for it in place of 22."""
     timeout = deployment.stack.application.functions["phone"].timeout
     aws = Tables(deployment.stack.environment.aws, try_seconds=timeout - 2)
     deployment.cold_start(aws=aws)
@@ -66,9 +66,9 @@ def test_whenever_it_dies_the_code_is_exchanged_once_or_asked_for_again(
     answers = [outcome(api.phone(code, key=IDEMPOTENCY_KEY))]
     assert wechat.billed.arrivals[code] <= 1, "sent while the dead one might have lived"
     assert_nothing_is_half_written(deployment)
-    clock.shift(21)
+    clock.shift(26)
     answers.append(outcome(api.phone(code, key=IDEMPOTENCY_KEY)))
-    clock.shift(280)
+    clock.shift(275)
     answers.append(outcome(api.phone(other, key=IDEMPOTENCY_KEY)))
     assert answers == expected(death)
     assert max(wechat.billed.exchanges[each] for each in (code, other)) <= 1

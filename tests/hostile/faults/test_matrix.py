@@ -50,8 +50,8 @@ def try_every_cell(
         assert calls
         for call in calls:
             for kind in KINDS:
-                # To WeChat nothing is sent twice, so that there is no repetition which could fail.
-                for lasting in (True,) if call.is_wechats else (False, True):
+                # What is made once has no repetition which could fail.
+                for lasting in (True,) if call.is_made_once else (False, True):
                     ask = prepared()
                     arrived = deployment.wechat.billed.arrivals
                     outside.break_down(call, kind, lasting=lasting)

@@ -23,7 +23,10 @@ from wechat_auth.wechat import WeChat
 Pace = Literal["never", "at the last moment", "at the SDK's second try, at the last moment"]
 """When what is outside answers."""
 
-ONE_OF_EACH = ["authorizer", "POST /login", "POST /phone", "POST /decrypt", "GET /session?verify"]
+ONE_OF_EACH = [
+    "authorizer", "POST /login", "POST /phone", "POST /decrypt", "GET /session?verify",
+    "POST /login, account function", "POST /phone, account function",
+]  # fmt: skip
 _BACKOFF = 1.0  # the most that the SDK waits before its second try (standard retry mode)
 OVERRUN = 0.3
 """Seconds by which a request may outlast its budget: tests/integration/test_connections.py holds

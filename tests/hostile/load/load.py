@@ -3,6 +3,7 @@
 import itertools
 import os
 import queue
+import random
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from local import runtime
+from local.invocations import ACCOUNT_FUNCTION
 from local.runtime import FunctionError
 from local.simulated_wechat import Call, Fault
 from local.simulated_wechat.faults import Kind
@@ -23,7 +25,8 @@ from tests.harness.environment import CallHandler, Environment, Place
 from tests.hostile.load.visitors import Findings, Visitors
 
 FAULTS: Final = 0.01
-"""Part of the calls to WeChat that fail, and of those to DynamoDB."""
+"""Part of the calls to WeChat that fail, of those to DynamoDB, and of the account function's."""
+_ACCOUNT_ID: Final = "an-account-of-the-teams"
 
 _FAULTS: Final[tuple[Kind, ...]] = (
     "drop_after", "drop_before", "status", "html", "truncated", "incomplete", "latency",
@@ -128,6 +131,7 @@ def run(dynamodb_url: str, seconds: float, call: CallHandler = runtime.Environme
         visitors.come_back(_TOGETHER)
         secrets = visitors.findings.secrets
         secrets.note_wechat(wechat)
+        secrets.note("account id", _ACCOUNT_ID)
         logs = [path.read_text("utf-8") for path in Path(folder).iterdir()]
         return Report(
             seconds=seconds,
@@ -265,5 +269,14 @@ def _functions(dynamodb_url: str, logs: Path, call: CallHandler) -> Iterator[_Fu
             made.append(_Environments(all_of_them))
             yield made[0]
 
-    with Stack.start(functions=environments) as stack:
+    parameters = {"AccountFunctionArn": ACCOUNT_FUNCTION}
+    with Stack.start(functions=environments, parameters=parameters) as stack:
+        stack.invocations.functions[ACCOUNT_FUNCTION] = _account_function
         yield _Functions(stack, made[0])
+
+
+def _account_function(event: Any, _: object) -> dict[str, str]:
+    """Know everybody by their number, unless this is a call that fails."""
+    if random.random() < FAULTS:  # noqa: S311 - no secret is made of it
+        raise RuntimeError
+    return {"accountId": _ACCOUNT_ID} if event["event"] == "phone" else {}

@@ -21,6 +21,7 @@ _VALIDATED = 0.05  # part of the good answers that are held against the schema: 
 EXCUSES = {
     ("wechat_unavailable", "retry"),
     ("storage_unavailable", "retry"),
+    ("account_unavailable", "retry"),
     ("login_code_rejected", "login_again"),
     ("login_unfinished", "login_again"),
     ("phone_code_rejected", "authorize_again"),

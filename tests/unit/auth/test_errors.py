@@ -30,6 +30,7 @@ CONTRACT = {
     "user_restricted": (403, "contact_support", None),
     "no_such_route": (404, "fix_request", None),
     "wrong_address": (403, "fix_request", None),
+    "account_refused": (403, "contact_support", None),
     "request_too_large": (413, "fix_request", None),
     "login_code_rejected": (422, "login_again", None),
     "phone_code_rejected": (422, "authorize_again", None),
@@ -42,6 +43,7 @@ CONTRACT = {
     "login_unfinished": (503, "login_again", None),
     "storage_unavailable": (503, "retry", 1),
     "wechat_unavailable": (503, "retry", 2),
+    "account_unavailable": (503, "retry", 1),
 }
 
 QUOTA = 45009  # the one that is both: the client waits, the operator looks

@@ -126,7 +126,7 @@ FLOORS = (
     {"backend"},
     {"login", "phone", "open_data", "session_key", "introspection"},
     {"fields"},
-    {"tokens.access_tokens"},
+    {"account", "tokens.access_tokens"},
     {"tokens.table", "tokens.sources"},
     {"sessions", "phone_records"},
     {"failure_budget"},

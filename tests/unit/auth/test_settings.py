@@ -48,6 +48,7 @@ def test_everything_can_be_set() -> None:
             "DECRYPT_FAILURES_PER_DAY": "3",
             "CHECK_ENCRYPTED_DATA": "false",
             "ORIGIN_SECRET_SHA256": "5ec7e7",
+            "ACCOUNT_FUNCTION_ARN": "arn:function",
         }
     )
 
@@ -67,6 +68,7 @@ def test_everything_can_be_set() -> None:
         decrypt_failures_per_day=3,
         check_encrypted_data=False,
         origin_secret_sha256="5ec7e7",
+        account_function_arn="arn:function",
     )
 
 

@@ -213,6 +213,17 @@ def test_no_try_begins_that_could_outlast_the_invocation(aws: Aws, table: Table)
     assert caught.value.reason == "OutOfTimeError"
 
 
+def test_no_function_is_called_if_what_comes_after_it_would_have_no_time(aws: Aws) -> None:
+    assert aws.invoke_seconds == 2.5
+    for milliseconds, reserve in ((3_100, 0.0), (6_600, 3.5)):
+        with (
+            invocation.serving(Context(milliseconds=milliseconds)),
+            pytest.raises(StorageError) as caught,
+        ):
+            aws.invoke("arn:aws:lambda:::function:f", b"{}", reserve=reserve)
+        assert caught.value.reason == "Invoke: no time is left"
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"Item"'])
 def test_an_answer_that_did_not_come_from_aws_is_none(aws: Aws, table: Table, body: bytes) -> None:
     def answer(**_: object) -> AWSResponse:

@@ -6,7 +6,10 @@ import urllib3
 
 from local import __main__ as run
 from local import console
+from local.console.feed import Feed
+from local.invocations import ACCOUNT_FUNCTION, SAMPLE, handler_of
 from local.stack import Stack
+from tests.harness.api import Api
 
 
 def test_a_stack_without_a_console_answers_none_of_its_addresses() -> None:
@@ -42,3 +45,26 @@ def test_make_run_names_the_console_if_there_is_one() -> None:
         assert run.welcome(stack, "log").count(line) == 1
     with Stack.start(host="localhost") as stack:
         assert "In a browser" not in run.welcome(stack, "log")
+
+
+def test_with_an_account_function_its_messages_are_shown_and_masked() -> None:
+    feed = Feed()
+    with console.start(feed=feed, parameters={"AccountFunctionArn": ACCOUNT_FUNCTION}) as stack:
+        stack.invocations.functions[ACCOUNT_FUNCTION] = handler_of(SAMPLE)
+        api, phone = Api(stack.url), stack.wechat.phone(number="13800138000")
+        token, code = api.logged_in(phone), phone.tap_phone_number().code
+        stack.invocations.failing = 1
+        statuses = [api.phone(code, token=token).status for _ in range(2)]
+        assert f"    Account function   {ACCOUNT_FUNCTION}\n" in run.welcome(stack, "log")
+    assert statuses == [503, 200]
+    told = [message for _, message in feed.after(0) if message.lane == "lambda"]
+    assert [(each.name, each.target, each.outcome) for each in told] == [
+        ("Invoke", "AccountFunction", ""),
+        ("Invoke", "AccountFunction", "Unhandled"),
+        ("Invoke", "AccountFunction", ""),
+    ]
+    assert told[0].got == {"account": {"needsPhone": True}}
+    assert (told[2].sent["event"], told[2].sent["by"]) == ("phone", "phoneCode")
+    assert told[2].sent["purePhoneNumber"] == "138****8000"
+    assert told[2].got["accountId"] == "…(9)"
+    assert phone.openid not in repr(told)

@@ -229,9 +229,9 @@ def test_this_projects_template_is_read_whole() -> None:
     assert environment["SESSION_DAYS"] == "7"
     assert environment["PHONE_REQUIRES_LOGIN"] == "false"
     assert {name: function.timeout for name, function in application.functions.items()} == {
-        "login": 15,
-        "phone": 20,
-        "decrypt": 20,
+        "login": 18,
+        "phone": 25,
+        "decrypt": 25,
         "session": 15,
         "authorizer": 8,
         "introspect": 8,

@@ -1,0 +1,58 @@
+"""The messages of an account function, as types: copy this file beside your handler.
+
+Version 1 of account-function.schema.json, which a test holds them against. Needs Python 3.11.
+What each member means: docs/account-function.md.
+"""
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+
+class Login(TypedDict):
+    """A user is logging in."""
+
+    version: Literal[1]
+    event: Literal["login"]
+    appid: str
+    openid: str
+    unionid: NotRequired[str]
+
+
+class Phone(TypedDict):
+    """WeChat has handed out a user's phone number."""
+
+    version: Literal[1]
+    event: Literal["phone"]
+    appid: str
+    openid: NotRequired[str]
+    unionid: NotRequired[str]
+    phoneNumber: str
+    purePhoneNumber: str
+    countryCode: str
+    verifiedAt: NotRequired[int]
+    by: Literal["phoneCode", "encryptedData", "cloudID"]
+
+
+Message = Login | Phone
+
+
+class Account(TypedDict, total=False):
+    """What the client is told."""
+
+    isNew: bool | None
+    needsPhone: bool | None
+
+
+class Refusal(TypedDict, total=False):
+    """Why the user is refused."""
+
+    title: str | None
+    code: str | None
+
+
+class Answer(TypedDict, total=False):
+    """What the function returns."""
+
+    accountId: str | None
+    claims: dict[str, Any] | None
+    account: Account | None
+    refuse: Refusal | None
