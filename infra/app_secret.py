@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from infra.release import ReleaseError
-from infra.secret import SecretError, read, write
+from infra.secret import SecretError, held, read, write
 from infra.stack import deployed
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def store(
             f"{appid or 'APPID'} is not served: APPID is one of {', '.join(served)} (WeChatAppIds)"
         )
     versions = read(client, secret_id)
-    secrets = _read(versions[0].text) if versions else {}
+    secrets = held(versions)
     app_secret = ask(f"AppSecret of {appid} (it is not shown; paste it and press Enter): ")
     if not _APP_SECRET.fullmatch(app_secret):
         raise SecretError(
@@ -61,16 +61,6 @@ def store(
             *(f"Missing: make app-secret ENV=… APPID={each}" for each in missing),
         )
     )
-
-
-def _read(text: str) -> dict[str, str]:
-    try:
-        secrets = json.loads(text)
-    except ValueError:
-        secrets = None
-    if not isinstance(secrets, dict):
-        return {}  # no function could use it either
-    return secrets
 
 
 def main(ask: Callable[[str], str] = getpass.getpass) -> None:
