@@ -49,6 +49,18 @@ class TestToken:
         assert deployment.wechat.counts() == before
         assert api.session(token).status == 200
 
+    def test_is_asked_about_at_the_same_cost_wherever_it_is_wrong(
+        self, api: Api, deployment: Deployment, phone: Phone, watch: Watch
+    ) -> None:
+        token = watch.token(api.logged_in(phone))
+        assert api.introspect(token).json["active"] is True
+        seen = set()
+        for changed in list(one_bit_off(token))[::13]:
+            deployment.operations.clear()
+            answer = api.introspect(changed)
+            seen.add((answer.status, answer.content, tuple(deployment.operations.elements())))
+        assert seen == {(200, b'{"active":false}', ("GetItem",))}
+
 
 @pytest.mark.usefixtures("real_dynamodb")
 class TestLogout:
