@@ -4,7 +4,7 @@ A used code is worth nothing at WeChat, so it often stands in logs. It opens not
 what is kept of an exchange takes the session of the user, or the key that its client made up.
 """
 
-from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from wechat_auth import invocation
@@ -60,7 +60,7 @@ def exchange_phone_code(
             fault.
     """
     openid = session.openid if session else None
-    reserve = 0.0
+    accept, reserve = None, 0.0
     if account_function:
         if openid is None and idempotency_key is None:
             raise invalid_field(
@@ -69,6 +69,13 @@ def exchange_phone_code(
                 "function of this service's team has accepted it",
             )
         reserve = account_function.seconds + records.write_seconds
+        accept = partial(
+            account_function.phone,
+            appid,
+            session,
+            by="phoneCode",
+            reserve=records.write_seconds,
+        )
 
     def exchange() -> PhoneNumber:
         try:
@@ -84,12 +91,6 @@ def exchange_phone_code(
         invocation.count("PhoneExchanges")
         return number
 
-    def accept(number: PhoneNumber) -> Mapping[str, bool]:
-        assert account_function  # noqa: S101 - else nobody is asked
-        return account_function.phone(
-            appid, session, number, "phoneCode", reserve=records.write_seconds
-        )
-
     if openid is None and idempotency_key is None:
         return Answer(exchange())
     return records.once(
@@ -98,5 +99,5 @@ def exchange_phone_code(
         code,
         exchange,
         idempotency_key=idempotency_key,
-        accept=accept if account_function else None,
+        accept=accept,
     )
