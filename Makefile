@@ -32,7 +32,6 @@ NEW_NODE  = 'const [a, b] = process.versions.node.split("."); process.exit(a > 1
 
 export PYTHONPATH = layers/crypto:layers/auth
 export SAM_CLI_TELEMETRY = 0
-
 .PHONY: $(shell grep -oE '^[a-z0-9.-]+:' Makefile | tr -d :)
 
 help: ## Show this list

@@ -205,7 +205,7 @@ def check_session_at_wechat(walk: Walk) -> Answer:
 def login_code_as_phone_code(walk: Walk) -> Answer:
     """A wx.login code sent as a phone code."""
     answer = walk.api("POST", "/phone", {"code": walk.login_code()}, walk.token)
-    expect_problem(answer, 422, "phone_code_rejected", "authorize_again")
+    expect_problem(answer, 400, "invalid_request", "fix_request")
     if "wx.login" not in answer.body["detail"]:
         raise StepError("expected the error to say that this is a wx.login code")
     return answer

@@ -55,6 +55,15 @@ def test_an_active_token_tells_user_app_and_times(api: Api, phone: Phone) -> Non
     }
 
 
+def test_it_tells_what_the_account_function_said_of_the_user(
+    api: Api, phone: Phone, deployment: Deployment
+) -> None:
+    account = {"accountId": "u-1", "claims": {"roles": ["buyer"]}}
+    deployment.with_account_function(lambda *_: account)
+    told = kept(api.introspect(api.logged_in(phone))).json
+    assert (told["account_id"], told["claims"]) == ("u-1", {"roles": ["buyer"]})
+
+
 def test_a_user_without_unionid_has_none(api: Api, wechat: SimulatedWeChat) -> None:
     wechat.put_app(replace(wechat.apps[0], unionid=False))
     assert "unionid" not in kept(api.introspect(api.logged_in(wechat.phone()))).json

@@ -104,7 +104,7 @@ def test_requests_reach_the_alias_and_never_the_unpublished_code() -> None:
     template = transformed()
     body = json.dumps(of_type(template, "AWS::ApiGatewayV2::Api")["Api"]["Body"])
     integrations = re.findall(r"functions/\$\{(\w+)\}/invocations", body)
-    assert len(integrations) == 7
+    assert len(integrations) == 8
     assert all(each.endswith("Aliaslive") for each in integrations if each != "__FunctionArn__")
     assert '{"__FunctionArn__": {"Ref": "AuthorizerFunctionAliaslive"}}' in body
     (schedule,) = of_type(template, "AWS::Scheduler::Schedule").values()

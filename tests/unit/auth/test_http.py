@@ -227,7 +227,7 @@ def test_an_authorizer_that_is_attached_wrongly_raises_instead_of_refusing_every
 GET_BY_DEFAULT = " wx.request sends GET unless its method says otherwise."
 NOTHING_HERE = (
     "There is nothing at this path. The routes are POST /login, POST /phone, POST /decrypt, GET "
-    "and DELETE /session."
+    "and DELETE /session, POST /introspect."
 )
 
 
