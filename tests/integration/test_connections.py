@@ -337,6 +337,7 @@ def test_init_ends_in_time_whatever_is_outside(monkeypatch: pytest.MonkeyPatch) 
                 "WECHAT_BASE_URLS": server.url,
                 "APP_SECRETS_ID": "AppSecrets",
                 "KEY_RING_ID": "KeyRing",
+                "API_CLIENTS_ID": "ApiClients",
                 "SESSIONS_TABLE": "S",
                 "ACCESS_TOKENS_TABLE": "A",
                 "PHONE_EXCHANGES_TABLE": "P",

@@ -122,7 +122,7 @@ class TestEnd:
         session = logged_in(api, phone, deployment)
         (item,) = deployment.items("Sessions")
         for number in range(59):
-            deployment.put("Sessions", item | {"session": {"S": f"{number:010d}#{number:064x}"}})
+            deployment.put("Sessions", item | {"session": {"S": made_up(number)}})
         deployment.operations.clear()
         deployment.backend.sessions.end_all(session)
         assert deployment.items("Sessions") == []
@@ -134,7 +134,7 @@ class TestEnd:
         session = logged_in(api, phone, deployment)
         (item,) = deployment.items("Sessions")
         for number in range(4):
-            place = {"session": {"S": f"{number:010d}#{number:064x}"}}
+            place = {"session": {"S": made_up(number)}}
             deployment.put("Sessions", item | place | {"padding": {"S": "x" * 390_000}})
         deployment.operations.clear()
         deployment.backend.sessions.end_all(session)
@@ -435,6 +435,11 @@ def authorized(deployment: Deployment, header: str) -> Document:
     event = {"headers": {"authorization": header}}
     answer: Document = deployment.stack.invoke("authorizer", event)
     return answer
+
+
+def made_up(number: int) -> str:
+    """Return the sort key of a session that began at this second."""
+    return f"{number:010d}.00000#{number:064x}"
 
 
 def rotate(deployment: Deployment) -> None:

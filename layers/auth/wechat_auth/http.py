@@ -230,6 +230,7 @@ def endpoint(handle: Callable[[Request, Backend], Reply]) -> LambdaHandler:
         return _logged(answer, event, current)
 
     def refuse(error: AuthError, event: Event, current: invocation.Invocation) -> dict[str, Any]:
+        event = event if isinstance(event, dict) else {}
         return _logged(_problem(error, event, current.request_id), event, current, error)
 
     return _shell(handle, serve, refuse)
@@ -248,7 +249,7 @@ def authorizer(authorize: Callable[[str, Backend], Mapping[str, object]]) -> Lam
     """
 
     def serve(event: Event, made: Backend, _: invocation.Invocation) -> dict[str, Any]:
-        if (remedy := mistakes.of_event(event)) or "headers" not in event:
+        if (remedy := mistakes.of_event(event)) or "headers" not in (event or {}):
             raise misconfigured(remedy or mistakes.PING)
         token = bearer_token(_headers(event).get("authorization", ""))
         context = {
@@ -308,8 +309,6 @@ def _shell(
         context: invocation.LambdaContext,
         make_backend: Callable[[], Backend] = backend,
     ) -> dict[str, Any]:
-        if not isinstance(event, dict):
-            event = {}  # an invocation may bring any JSON
         with invocation.serving(context, _request_id(event)) as current:
             try:
                 return serve(event, make_backend(), current)
@@ -321,7 +320,10 @@ def _shell(
 
 
 def _is_request(event: Event) -> bool:
-    return event.get("version") == "2.0" and "http" in (event.get("requestContext") or {})
+    """Tell whether an event is an HTTP API's; an invocation may bring any JSON."""
+    if not isinstance(event, dict) or event.get("version") != "2.0":
+        return False
+    return "http" in (event.get("requestContext") or {})
 
 
 def _not_served(event: Event, current: invocation.Invocation) -> dict[str, Any]:

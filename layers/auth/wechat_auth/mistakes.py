@@ -30,8 +30,10 @@ PING = (
 """What an event is, for the log, behind which nobody waits for an answer."""
 
 
-def of_event(event: Mapping[str, object]) -> str | None:
+def of_event(event: object) -> str | None:
     """Say why nobody is served, if an event is a request but of another payload format than 2.0."""
+    if not isinstance(event, Mapping):
+        return None
     if "methodArn" in event:
         return (
             "the authorizer is attached with payload format 1.0 or to a REST API: attach it to an "

@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
 _KEPT_HERE = frozenset({"watermark", "openId", "unionId"})  # no client gets these
 _PHONE_FIELDS = frozenset({"phoneNumber", "purePhoneNumber", "countryCode"})
-_PROFILE_FIELDS = _KEPT_HERE | {
-    "nickName", "gender", "language", "city", "province", "country", "avatarUrl",
-}  # fmt: skip
 _NOT_A_DIGIT = re.compile(r"[^0-9]")
 
 
@@ -152,23 +149,13 @@ class OpenData:
                     appid=history.session.appid,
                     now=self.clock(),
                     max_age=self.max_age,
-                    may_be_irregular=self._may_be_irregular,
+                    damaged=True,
                 )
             except OpenDataError:
                 continue
             if _consistent(data, history.session):
                 found = data
         return found
-
-    def _may_be_irregular(self, data: Mapping[str, Any]) -> bool:
-        """Tell whether what this says may be in broken text, as forged data is.
-
-        So may a number that WeChat then vouches for, and the user's own profile, all of which they
-        can set to what they like in WeChat itself.
-        """
-        if _PHONE_FIELDS & data.keys():
-            return self.check_encrypted_data
-        return data.keys() <= _PROFILE_FIELDS
 
     def _made_by_wechat(self, encrypted: EncryptedOpenData, history: History) -> bool:
         return self.access_tokens.using(

@@ -9,7 +9,8 @@ forge a plaintext of their choice, so every check always runs, and one error ser
 """
 
 import hmac
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from Crypto.Cipher import AES
@@ -18,6 +19,14 @@ from wechat_crypto.encoding import Base64Error, decode_base64
 from wechat_crypto.strict_json import parse_json, parse_wechat_json
 
 _BLOCK = 16  # bytes; also the length of an AES-128 key and of a CBC iv
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"(\s*:)?', re.DOTALL)
+_CHARACTER = re.compile(
+    rb"[\xc2-\xdf][\x80-\xbf]|(?:\xe0[\xa0-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]|\xed[\x80-\x9f])"
+    rb"[\x80-\xbf]|(?:\xf0[\x90-\xbf]|[\xf1-\xf3][\x80-\xbf]|\xf4[\x80-\x8f])[\x80-\xbf]{2}"
+)  # beyond ASCII, in UTF-8 (RFC 3629, section 4)
+_NOT_PLAIN = re.compile(rb"[\x00-\x1f\x80-\xff]")
+_ENOUGH_JSON = 4  # bytes of a block: 1 in 16 million blocks of random bytes has them in place
+_ENOUGH_TEXT = 13  # bytes of a block: 1 in 2 million
 
 
 class OpenDataError(Exception):
@@ -39,7 +48,7 @@ def decrypt_open_data(
     appid: str,
     now: float | None = None,
     max_age: float | None = None,
-    may_be_irregular: Callable[[Mapping[str, Any]], bool] = lambda _: False,
+    damaged: bool = False,
 ) -> dict[str, Any]:
     """Decrypt open data and check that it was made for this app, and lately.
 
@@ -51,9 +60,7 @@ def decrypt_open_data(
         now: The time in seconds since 1970, needed with ``max_age``.
         max_age: How many seconds ``watermark.timestamp`` may be away from ``now``, either way;
             ``None`` accepts any age.
-        may_be_irregular: Whether data that says this is accepted though RFC 8259 refuses its text:
-            nicknames hold raw control characters and halves of characters. Whoever alters a block
-            of the ciphertext turns the one before it into such text, so it depends on the data.
+        damaged: Whether text that RFC 8259 refuses is read; see `damage_is_credible`.
 
     Returns:
         The decrypted object, ``watermark`` included.
@@ -77,10 +84,10 @@ def decrypt_open_data(
 
     plaintext, padding_good = unpad_pkcs7(AES.new(key, AES.MODE_CBC, iv=vector).decrypt(ciphertext))
     regular = parse_object(plaintext)
-    document = parse_object(plaintext, irregular=True)
+    credible = damaged and damage_is_credible(plaintext)
+    document = regular or (parse_object(plaintext, irregular=True) if credible else {})
     watermark_good = has_watermark(document, appid=appid, now=now, max_age=max_age)
-    text_good = bool(regular) | may_be_irregular(document)
-    if not (padding_good & watermark_good & text_good):
+    if not (padding_good & watermark_good):
         raise OpenDataError
     return document
 
@@ -108,6 +115,34 @@ def unpad_pkcs7(padded: bytes) -> tuple[bytes, bool]:
     for position in range(1, _BLOCK + 1):
         wrong |= (position <= length) & (padded[-position] != length)
     return padded[: len(padded) - length * (not wrong)], not wrong
+
+
+def damage_is_credible(plaintext: bytes) -> bool:
+    """Tell whether what RFC 8259 refuses in this text can be WeChat's, and is no altered block.
+
+    WeChat copies control characters and halves of characters from nicknames. But whoever alters a
+    block of the ciphertext turns its plaintext into 16 random bytes, and if the answer showed them,
+    they would learn what the cipher makes of blocks of their choice, which is all it takes to
+    encrypt anything. So damage is taken only in a value, and only if its block also holds what
+    chance does not write: bytes of the JSON around the value, or text beyond ASCII.
+    """
+    outside, keys, text = bytearray(b"\1" * len(plaintext)), set[int](), bytearray(len(plaintext))
+    for string in _STRING.finditer(plaintext):
+        if string[1]:
+            keys.update(range(*string.span()))
+        else:
+            outside[string.start() + 1 : string.end() - 1] = bytes(len(string[0]) - 2)
+    for character in _CHARACTER.finditer(plaintext):
+        text[slice(*character.span())] = b"\1" * len(character[0])
+    for found in _NOT_PLAIN.finditer(plaintext):
+        at = found.start()
+        if text[at] or (found[0].isspace() and outside[at] and at not in keys):
+            continue
+        block = slice(at - at % _BLOCK, at - at % _BLOCK + _BLOCK)
+        enough = sum(outside[block]) >= _ENOUGH_JSON or sum(text[block]) >= _ENOUGH_TEXT
+        if outside[at] or not enough:
+            return False
+    return True
 
 
 def parse_object(plaintext: bytes, *, irregular: bool = False) -> dict[str, Any]:

@@ -98,9 +98,9 @@ class Attacker:
         fields = as_fields(bytes(BLOCK), ciphertext)
         encrypted = EncryptedOpenData(fields["encryptedData"], fields["iv"])
         spent = Spent(self.session.user, begun=True, failures=self.failures.total())
-        return self.open_data.read(
-            encrypted, History(self.session, (self.session.session_key,), spent)
-        )
+        history = History(self.session, (self.session.session_key,), spent)
+        data: dict[str, object] = self.open_data.read(encrypted, history)["data"]
+        return data
 
 
 def attacker(deployment: Deployment, kind: type[FailureBudget]) -> Attacker:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wechat_crypto import OpenDataError, decrypt_open_data
@@ -81,6 +81,45 @@ def test_the_one_text_says_what_to_do_next() -> None:
         "encryptedData does not decrypt to fresh data of this app with this session_key and iv: "
         "log in again, then let the user tap once more"
     )
+
+
+# ---------------------------------------------------------------------- text of WeChat's own kind
+
+NAME = b'{"nickName":"#","gender":0,"watermark":' + WATERMARK.encode() + b"}"
+
+
+@given(
+    st.binary(max_size=11).filter(lambda name: not {0x22, 0x5C} & set(name)),
+)
+@example(b"\x14abc")
+@example(b"half \xf0\x9f\x98")
+@example(b"caf\xe9")
+@example(b"\0" * 11)
+def test_whatever_a_short_nickname_holds_is_read(name: bytes) -> None:
+    data = decrypt(encrypt_bytes(NAME.replace(b"#", name)), damaged=True)
+    assert data["nickName"] == name.decode("utf-8", "replace")
+
+
+@given(st.binary(min_size=16, max_size=16))
+@example(b"\x14" * 16)
+@example(bytes(range(16)))
+def test_an_altered_block_within_a_value_is_not_read_unless_it_is_good_text(block: bytes) -> None:
+    text = b'{"nickName":"' + b"a" * 19 + block + b"a" * 16 + NAME.partition(b"#")[2]
+    assert text.index(block, 32) == 32
+    if not _is_text(block) and sum(byte >= 0x80 for byte in block) < 13:
+        assert_refused(encrypt_bytes(text), damaged=True)
+
+
+@pytest.mark.parametrize("key", [b"\x14", b"a\xff", b"\0"])
+def test_damage_in_a_members_name_is_not_read(key: bytes) -> None:
+    assert_refused(encrypt_bytes(NAME.replace(b"gender", key)), damaged=True)
+
+
+def _is_text(block: bytes) -> bool:
+    try:
+        return min(block.decode()) >= " "
+    except UnicodeDecodeError:
+        return False
 
 
 # ---------------------------------------------------------------------- what comes in
