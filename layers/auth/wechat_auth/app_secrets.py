@@ -42,7 +42,9 @@ def by_appid(text: str) -> dict[str, Any]:
     pairs = document if isinstance(document, list) else [document]
     if not all(isinstance(each, dict) for each in pairs):
         raise AppSecretsError(f"the secret is JSON, but no object: {_FORM}")
-    return {name: value for each in pairs for name, value in _named(each).items()}
+    named = {name: value for each in pairs for name, value in _named(each).items()}
+    # Of two spellings of one appid, the right one counts.
+    return named | {name: each[name] for each in pairs for name in each if name in named}
 
 
 def app_secret(text: str, appid: str) -> str:

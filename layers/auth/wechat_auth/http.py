@@ -379,8 +379,8 @@ def bearer_token(authorization: str) -> str:
     """Take the token out of an Authorization header's value.
 
     Raises:
-        AuthError: ``session_invalid`` if it holds no token; ``invalid_request`` if it holds one but
-            is no Bearer token, which no new login would mend.
+        AuthError: ``session_invalid`` if it holds no token; ``invalid_request`` if it is no Bearer
+            token, which no new login would mend.
     """
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() == "bearer" and _B64TOKEN.fullmatch(token.strip()):
@@ -474,4 +474,5 @@ def _answer(status: int, body: Mapping[str, Any] | None, media_type: str) -> dic
 
 
 def _headers(event: Event) -> dict[str, str]:
-    return {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    return headers | ({"cookie": "; ".join(event["cookies"])} if event.get("cookies") else {})

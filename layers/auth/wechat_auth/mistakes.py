@@ -34,6 +34,12 @@ def of_event(event: object) -> str | None:
     """Say why nobody is served, if an event is a request but of another payload format than 2.0."""
     if not isinstance(event, Mapping):
         return None
+    headers = {str(name).lower() for name in event.get("headers") or ()}
+    if event.get("identitySource") and "authorization" not in headers:
+        return (
+            "the authorizer is attached with another identity source: it must be "
+            "$request.header.Authorization"
+        )
     if "methodArn" in event:
         return (
             "the authorizer is attached with payload format 1.0 or to a REST API: attach it to an "
@@ -50,6 +56,9 @@ def of_event(event: object) -> str | None:
 def of_route(method: str, path: str) -> str:
     """Say what is wrong with a request that no route takes."""
     known = "/" + re.sub("/+", "/", path).strip("/").lower()
+    if known not in ROUTES and f"/{known.rpartition('/')[2]}" in ROUTES:
+        known = f"/{known.rpartition('/')[2]}"
+        return f"The path is {known}, without anything before it."
     if known not in ROUTES:
         routes = ", ".join(f"{' and '.join(methods)} {each}" for each, methods in ROUTES.items())
         return f"There is nothing at this path. The routes are {routes}."
@@ -61,7 +70,7 @@ def of_route(method: str, path: str) -> str:
 
 def of_body(raw: bytes, content_type: str) -> str:
     """Say what a body is that is no JSON object, in which no name stands twice."""
-    text = raw.decode("utf-8", "replace").strip()
+    text = raw.decode("utf-8", "replace").strip("\ufeff \t\r\n")
     if not text:
         came = "is empty: wx.request takes method POST and an object as data"
     elif text.startswith("--") or content_type.startswith("multipart/"):
@@ -88,9 +97,10 @@ def _of_json(text: str) -> str:
 
 
 def of_authorization(value: str) -> str | None:
-    """Say what is wrong with an Authorization header that holds a token, if it does."""
-    if not _TOKEN.search(value):
-        return None
+    """Say what is wrong with an Authorization header that no new login would mend, if anything."""
+    scheme = value.strip().partition(" ")[0].lower()
+    if not scheme or (scheme == "bearer" and not _TOKEN.search(value)):
+        return None  # a client that has no token yet
     return "must be Bearer, one blank and the token, without quotes"
 
 
@@ -101,9 +111,9 @@ def of_missing_token(
     for name, value in headers.items():
         if name not in _OTHER_HEADERS and _HEADER.fullmatch(name) and _TOKEN.search(value):
             return f"is missing: the token came in the header {name}"
-    if any(map(_TOKEN.fullmatch, query.values())):
+    if any(map(_TOKEN.search, query.values())):
         return "is missing: the token came in the query, which logs keep"
     fields = (str(value) for name, value in body.items() if name not in _OTHER_FIELDS)
-    if any(map(_TOKEN.fullmatch, fields)):
+    if any(map(_TOKEN.search, fields)):
         return "is missing: the token came in the body"
     return None

@@ -37,6 +37,12 @@ def test_what_was_meant_is_read(text: str) -> None:
     assert (app_secret(text, APPID), app_secret(text, OTHER)) == (SECRET, ANOTHER)
 
 
+def test_of_two_spellings_of_an_appid_the_right_one_counts() -> None:
+    for names in ((APPID, APPID.upper()), (APPID.upper(), APPID)):
+        values = {APPID: SECRET, APPID.upper(): ANOTHER}
+        assert app_secret(json.dumps({name: values[name] for name in names}), APPID) == SECRET
+
+
 def test_one_pair_by_the_names_of_its_halves() -> None:
     assert app_secret(json.dumps({"appid": APPID, "secret": SECRET}), APPID) == SECRET
 

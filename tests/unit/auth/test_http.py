@@ -30,6 +30,8 @@ from wechat_auth.mistakes import PING
 
 from .calling import REQUEST_ID, Context, Document, Lines, authorize, document, endpoint, event
 
+TOKEN = "AbCdEfGhIj" * 7
+
 
 @endpoint
 def names(request: Request) -> Reply:
@@ -211,9 +213,13 @@ def test_a_request_of_another_payload_format_is_the_operators_fault(
     [
         ({"version": "1.0", "type": "REQUEST", "methodArn": "arn"}, "the authorizer is attached"),
         ({"type": "TOKEN", "methodArn": "arn"}, "the authorizer is attached"),
+        (
+            {"version": "2.0", "headers": {"x-token": TOKEN}, "identitySource": [TOKEN]},
+            "the authorizer is attached with another identity source",
+        ),
         ({"key1": "value1"}, "the event is no HTTP request"),
     ],
-    ids=["payload 1.0", "TOKEN", "a test"],
+    ids=["payload 1.0", "TOKEN", "another header", "a test"],
 )
 def test_an_authorizer_that_is_attached_wrongly_raises_instead_of_refusing_everybody(
     other: Document, remedy: str
@@ -240,7 +246,10 @@ NOTHING_HERE = (
         ("POST", "/login/", "The path is /login, in small letters and without another slash."),
         ("POST", "//login", "The path is /login, in small letters and without another slash."),
         ("POST", "/Login", "The path is /login, in small letters and without another slash."),
-        ("POST", "/api/login", NOTHING_HERE),
+        ("POST", "/api/login", "The path is /login, without anything before it."),
+        ("POST", "/prod/phone/", "The path is /phone, without anything before it."),
+        ("POST", "/", NOTHING_HERE),
+        ("POST", "/favicon.ico", NOTHING_HERE),
     ],
 )  # fmt: skip
 def test_what_no_route_takes_is_told_which_one_is_meant(
@@ -334,6 +343,7 @@ QUOTED = "body: is JSON within a JSON string: use JSON.stringify once"
     [
         pytest.param(None, EMPTY, id="none"),
         pytest.param(" \r\n", EMPTY, id="blank"),
+        pytest.param("\ufeff", EMPTY, id="a byte order mark"),
         pytest.param("code=a&appid=b", A_FORM, id="a form"),
         pytest.param("encryptedData=a%2Bb%3D&iv=c", A_FORM, id="a form of base64"),
         pytest.param("----WebKit\r\nContent-Disposition: form-data", MULTIPART, id="multipart"),
@@ -383,10 +393,9 @@ def test_a_bearer_token_is_taken_in_every_case(header: str) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    ["", " ", "abc", "Bearer", "Bearer ", "Bearer  ", "Basic abc", "Token abc", " Bearer abc",
-     "Bearer\tabc", "Bearer:abc", "Bearerabc"],
+    ["", " ", "Bearer", "Bearer ", "Bearer  ", " Bearer abc"],
 )  # fmt: skip
-def test_any_other_authorization_is_a_session_that_is_not_valid(header: str) -> None:
+def test_who_has_no_token_yet_has_a_session_that_is_not_valid(header: str) -> None:
     answer = token(event(headers={"authorization": header}), Context())
 
     assert refused(answer, SESSION_INVALID) == SESSION_INVALID.detail
@@ -402,7 +411,7 @@ def test_no_authorization_at_all_is_refused_only_where_one_is_needed() -> None:
     assert missing.value.problem is SESSION_INVALID
 
 
-@pytest.mark.parametrize("header", ["", "Basic abc"])
+@pytest.mark.parametrize("header", ["", "Bearer"])
 def test_what_is_sent_but_no_bearer_token_is_refused_also_where_none_is_needed(
     header: str,
 ) -> None:
@@ -421,13 +430,12 @@ def test_of_several_tokens_none_is_picked(values: list[str]) -> None:
     assert wrong.value.problem is SESSION_INVALID
 
 
-TOKEN = "AbCdEfGhIj" * 7
-
-
 @pytest.mark.parametrize(
     "header",
     [TOKEN, f'"{TOKEN}"', f'Bearer "{TOKEN}"', f'"Bearer {TOKEN}"', f"Token {TOKEN}",
-     f"Bearer:{TOKEN}", f"Bearer Bearer {TOKEN}", f'{{"token":"{TOKEN}"}}', f" Bearer {TOKEN}"],
+     f"Bearer:{TOKEN}", f"Bearer Bearer {TOKEN}", f'{{"token":"{TOKEN}"}}', f" Bearer {TOKEN}",
+     "abc", "undefined", "null", "Basic abc", "Token abc", "Bearer\tabc", "Bearer:abc",
+     "Bearerabc"],
 )  # fmt: skip
 def test_a_token_that_is_not_sent_as_bearer_is_a_fault_that_no_new_login_mends(header: str) -> None:
     answer = token(event(headers={"authorization": header}), Context())
@@ -444,14 +452,17 @@ def test_a_token_that_is_not_sent_as_bearer_is_a_fault_that_no_new_login_mends(h
         ({"headers": {"3rdSessionId": f"Bearer {TOKEN}"}}, "the header 3rdsessionid"),
         ({"headers": {"Cookie": f"token={TOKEN}"}}, "the header cookie"),
         ({"query": {"token": TOKEN}}, "the query, which logs keep"),
+        ({"query": {"auth": f"Bearer {TOKEN}"}}, "the query, which logs keep"),
+        ({"cookies": ["lang=zh", f"session={TOKEN}"]}, "the header cookie"),
         ({"body": json.dumps({"sessionId": TOKEN})}, "the body"),
     ],
 )
 def test_a_token_that_stands_elsewhere_is_found_and_its_place_named(
     sent: dict[str, Any], place: str
 ) -> None:
-    query = sent.pop("query", None)
-    asked = {**event(**sent), "queryStringParameters": query}
+    query, cookies = sent.get("query"), sent.get("cookies", [])
+    plain = {name: sent[name] for name in ("headers", "body") if name in sent}
+    asked = {**event(**plain), "queryStringParameters": query, "cookies": cookies}
 
     assert refused(token(asked, Context()), INVALID_REQUEST) == (
         f"Authorization: is missing: the token came in {place}; send Bearer and the token here"
