@@ -153,9 +153,16 @@ WITH_A_SESSION: dict[str, Ask] = {
 }
 
 
-@pytest.mark.parametrize(
-    "header", ["", "Basic dXNlcjpwYXNz", f"Bearer {MADE_UP}", "Bearer {token}x"]
-)
+@pytest.mark.parametrize("header", ["Basic dXNlcjpwYXNz", MADE_UP, f"Token {MADE_UP}", "null"])
+def test_an_authorization_that_is_no_bearer(api: Api, untouched: Untouched, header: str) -> None:
+    for ask in WITH_A_SESSION.values():
+        answer = ask(api, {"Authorization": header})
+        assert answer.problem == INVALID
+        assert answer.json["detail"].startswith("Authorization: must be Bearer")
+    untouched()
+
+
+@pytest.mark.parametrize("header", ["", f"Bearer {MADE_UP}", "Bearer {token}x"])
 def test_a_bearer_that_is_no_token_of_ours(
     api: Api, token: str, untouched: Untouched, header: str
 ) -> None:

@@ -74,7 +74,7 @@ def test_of_two_authorizations_none_counts_also_if_both_are_good(
     good = f"Bearer {token}"
     for pair in ([good, good], [good, ""], ["", good], [good, "Basic x"], ["Bearer x", good]):
         headers = [("Authorization", pair[0]), ("authorization", pair[1])]
-        assert send(deployment, *route, headers, b'{"code":"a"}').status == 401, pair
+        assert send(deployment, *route, headers, b'{"code":"a"}').status in {400, 401}, pair
     assert send(deployment, "GET", "/session", [("Authorization", good)]).status == 200
 
 
