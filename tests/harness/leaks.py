@@ -25,9 +25,9 @@ P = TypeVar("P", Phone, Person)
 ALLOWED: dict[tuple[str, str, int], frozenset[str]] = {
     ("POST", "/login", 200): frozenset({"session token", "secret of a session token"}),
     ("POST", "/phone", 200): frozenset({"phone number"}),
-    ("POST", "/introspect", 200): frozenset({"openid", "unionid"}),
+    ("POST", "/introspect", 200): frozenset({"openid", "unionid", "account id", "claim"}),
     ("POST", "/decrypt", 200): frozenset(
-        {"phone number", "nick name", "unionid", "session token", "secret of a session token"}
+        {"phone number", "nick name", "session token", "secret of a session token"}
     ),
 }
 """What an answer to a method and path, of a status, may tell."""

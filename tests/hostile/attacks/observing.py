@@ -220,6 +220,7 @@ def as_fields(iv: bytes, ciphertext: bytes) -> dict[str, str]:
 def as_event(iv: bytes, ciphertext: bytes) -> dict[str, Any]:
     """Return the event of a POST /decrypt, payload format 2.0."""
     return {
+        "version": "2.0",
         "routeKey": "POST /decrypt",
         "headers": {"authorization": "Bearer a-session"},
         "requestContext": {"requestId": "id", "http": {"method": "POST"}},

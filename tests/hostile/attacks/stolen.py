@@ -81,7 +81,7 @@ class Stolen:
             issued, mark, stored = item["session"].get("S", "").partition("#")
             if not mark:
                 continue
-            head = item["user"]["B"] + int(issued).to_bytes(4, "big")
+            head = item["user"]["B"] + int(issued[:10]).to_bytes(4, "big")
             # The hash itself in the secret's place, and what hashes to it.
             for secret in (bytes.fromhex(stored), hashes.get(stored)):
                 if secret is not None:

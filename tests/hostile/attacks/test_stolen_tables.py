@@ -150,9 +150,11 @@ def test_the_same_search_finds_what_a_careless_table_would_hold(life: Life) -> N
 def beside(token: str, planted: dict[str, Any]) -> Stolen:
     """Put a field beside the place of a session."""
     decoded = base64.urlsafe_b64decode(token + "==")
-    issued = int.from_bytes(decoded[16:20], "big")
+    issued, fraction = int.from_bytes(decoded[16:20], "big"), int.from_bytes(decoded[20:22], "big")
     place = {
         "user": {"B": decoded[:16]},
-        "session": {"S": f"{issued:010d}#{hashlib.sha256(decoded[20:]).hexdigest()}"},
+        "session": {
+            "S": f"{issued:010d}.{fraction:05d}#{hashlib.sha256(decoded[20:]).hexdigest()}"
+        },
     }
     return Stolen({"Sessions": [place | {"note": planted}]})

@@ -116,6 +116,7 @@ def here(deployment: Deployment) -> Place:
 def event(code: str) -> Event:
     """Return API Gateway's event of POST /phone."""
     return {
+        "version": "2.0",
         "routeKey": "POST /phone",
         "headers": {"content-type": "application/json", "idempotency-key": IDEMPOTENCY_KEY},
         "requestContext": {"http": {"method": "POST"}, "requestId": "id"},
