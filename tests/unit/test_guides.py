@@ -66,7 +66,7 @@ def test_secrets_are_changed_by_commands_that_are_tested(guide: Path) -> None:
 
 def test_what_is_shown_of_a_teams_servers_is_what_is_walked() -> None:
     guide = (ROOT / "docs/own-backend.md").read_text("utf-8")
-    shown = re.findall(r"```(?:python|js)\n(.*?)```", guide, re.DOTALL)
+    shown = re.findall(r"```(?:python|js)(?: server| kit)?\n(.*?)```", guide, re.DOTALL)
     folder = ROOT / "tests/own_backend/servers"
     sources = [folder / "fastapi_server.py", folder / "express_server.mjs"]
     sources += [ROOT / "miniprogram/kit/README.md"]
@@ -90,7 +90,7 @@ def levels(text: str) -> list[int]:
 
 def blocks(text: str) -> list[str]:
     """Return the code blocks, without comments and holes; of a diagram, what is not a label."""
-    found = re.findall(r"```(\w*)\n(.*?)```", text, re.DOTALL)
+    found = re.findall(r"```(\w*)(?: server| kit)?\n(.*?)```", text, re.DOTALL)
     return [
         drawn(block) if language == "mermaid" else re.sub(r" +# .*|<[^>]*>", "", block)
         for language, block in found
