@@ -26,7 +26,8 @@ def test_it_deploys_prints_calls_that_work_and_leaves_nothing(tmp_path: Path) ->
         said = ""
         while "_phone/tap" not in said and (line := process.stdout.readline()):
             said += line
-        calls = re.findall(r"curl -sS 'http.*", said)
+        # That of introspection needs the token of another.
+        calls = [call for call in re.findall(r"curl -sS 'http.*", said) if "<token>" not in call]
         answers = [json.loads(subprocess.check_output(call, shell=True)) for call in calls]  # noqa: S602
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0

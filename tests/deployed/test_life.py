@@ -157,7 +157,8 @@ def test_a_route_of_ones_own_asks_the_authorizer(
     person = deployment.wechat.phone()
     token = api.logged_in(person)
     (app,) = deployment.wechat.apps
-    assert own(api, token) == (200, {"appid": app.appid, "openid": person.openid, "unionid": ""})
+    context = {"appid": app.appid, "openid": person.openid, "unionid": ""}
+    assert own(api, token) == (200, {**context, "accountId": "", "claims": "{}"})
     assert api.request("GET", "/own").status == 401
     assert api.logout(token).status == 204
     assert own(api, token)[0] == 403
