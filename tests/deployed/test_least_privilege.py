@@ -305,7 +305,7 @@ def test_each_permission_is_missed_by_a_step_if_it_is_taken_away(
     policies, unmissed = Policies(deployment), []
     for permission in [each for each in policies if each.is_judged]:
         # What the one before brought about is over: functions remember a missing secret for 5 s.
-        assert eventually(partial(passes, deployment, permission.role), 20), permission
+        assert eventually(partial(passes, deployment, permission.role), 60), permission
         if any(name in permission.resource for name in KEPT_IN_MEMORY):
             forget(deployment, permission.role)
         with policies.without(permission):
