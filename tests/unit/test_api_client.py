@@ -3,12 +3,10 @@
 import json
 import re
 import sys
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from infra import api_client
 from infra.api_client import add, remove
@@ -30,13 +28,10 @@ def functions(client: "SecretsManagerClient") -> SecretStore:
 
 
 @pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> Iterator["SecretsManagerClient"]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with mock_aws():
-        client = boto3.client("secretsmanager", region_name=REGION)
-        client.create_secret(Name="ApiClients", SecretString="{}")
-        yield client
+def client(aws_account: None) -> "SecretsManagerClient":
+    client = boto3.client("secretsmanager", region_name=REGION)
+    client.create_secret(Name="ApiClients", SecretString="{}")
+    return client
 
 
 def stored(client: "SecretsManagerClient") -> Any:

@@ -2,13 +2,12 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 import time_machine
-from moto import mock_aws
 
 from infra import app_secret, key_ring
 from infra.app_secret import store
@@ -28,13 +27,10 @@ SECRET, ANOTHER = "0123456789abcdef" * 2, "fedcba9876543210" * 2
 
 
 @pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> Iterator["SecretsManagerClient"]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with mock_aws():
-        client = boto3.client("secretsmanager", region_name=REGION)
-        client.create_secret(Name="AppSecrets")
-        yield client
+def client(aws_account: None) -> "SecretsManagerClient":
+    client = boto3.client("secretsmanager", region_name=REGION)
+    client.create_secret(Name="AppSecrets")
+    return client
 
 
 def returning(text: str) -> Callable[[str], str]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 import boto3
 import pytest
 import time_machine
-from moto import mock_aws
 
 from infra.key_ring import Rotation
 from infra.secret import SecretError, read
@@ -57,10 +56,8 @@ class Operator:
 
 
 @pytest.fixture
-def operator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with time_machine.travel(BEGIN, tick=False) as clock, mock_aws():
+def operator(aws_account: None) -> Iterator[Operator]:
+    with time_machine.travel(BEGIN, tick=False) as clock:
         yield Operator(boto3.client("secretsmanager", region_name="ap-southeast-1"), clock)
 
 

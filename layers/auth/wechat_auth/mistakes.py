@@ -22,7 +22,6 @@ _HEADER = re.compile(r"[a-z0-9-]{1,40}")
 _OTHER_HEADERS = frozenset({"idempotency-key", "x-amzn-trace-id"})
 _OTHER_FIELDS = frozenset({"cloudID", "code", "encryptedData", "iv", "rawData", "signature"})
 
-
 PING = (
     "the event is no HTTP request but a ping or a test: nothing needs to keep the functions warm, "
     "and events/ holds one to test each of them with"
@@ -34,12 +33,6 @@ def of_event(event: object) -> str | None:
     """Say why nobody is served, if an event is a request but of another payload format than 2.0."""
     if not isinstance(event, Mapping):
         return None
-    headers = {str(name).lower() for name in event.get("headers") or ()}
-    if event.get("identitySource") and "authorization" not in headers:
-        return (
-            "the authorizer is attached with another identity source: it must be "
-            "$request.header.Authorization"
-        )
     if "methodArn" in event:
         return (
             "the authorizer is attached with payload format 1.0 or to a REST API: attach it to an "
@@ -50,18 +43,24 @@ def of_event(event: object) -> str | None:
             "the function is called with payload format 1.0 or by a REST API: use the routes of "
             "template.yaml, or an HTTP API's integration with PayloadFormatVersion 2.0"
         )
+    # Payload format 2.0 has names of headers in small letters.
+    if event.get("identitySource") and "authorization" not in event.get("headers", ()):
+        return (
+            "the authorizer is attached with another identity source: it must be "
+            "$request.header.Authorization"
+        )
     return None
 
 
 def of_route(method: str, path: str) -> str:
     """Say what is wrong with a request that no route takes."""
     known = "/" + re.sub("/+", "/", path).strip("/").lower()
-    if known not in ROUTES and f"/{known.rpartition('/')[2]}" in ROUTES:
-        known = f"/{known.rpartition('/')[2]}"
-        return f"The path is {known}, without anything before it."
-    if known not in ROUTES:
+    last = "/" + known.rpartition("/")[2]
+    if last not in ROUTES:
         routes = ", ".join(f"{' and '.join(methods)} {each}" for each, methods in ROUTES.items())
         return f"There is nothing at this path. The routes are {routes}."
+    if known != last:
+        return f"The path is {last}, without anything before it."
     if known != path:
         return f"The path is {known}, in small letters and without another slash."
     hint = " wx.request sends GET unless its method says otherwise." if method == "GET" else ""

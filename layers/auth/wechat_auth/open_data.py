@@ -188,7 +188,7 @@ def _signature_good(encrypted: EncryptedOpenData, session_keys: tuple[str, ...])
         return True
     return any(
         verify_raw_data_signature(text, key, signature)
-        for text in (raw_data, unquote(raw_data))  # some front ends encode it for a URL
+        for text in {raw_data, unquote(raw_data)}  # some front ends encode it for a URL
         for key in session_keys
     )
 

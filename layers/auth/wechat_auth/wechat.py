@@ -321,12 +321,14 @@ class WeChat:
         if errcode != 0:
             message = str(reply.get("errmsg", ""))
             rid = _RID.search(message)
-            address = _IPV4.search(message) or _IPV6.search(message)
+            address = None
+            if errcode == ADDRESS_REFUSED:
+                address = _IPV4.search(message) or _IPV6.search(message)
             raise WeChatError(
                 call,
                 errcode if isinstance(errcode, int) else -1,
                 rid and (rid[1] or rid[2]),
-                address[1] if address and errcode == ADDRESS_REFUSED else None,
+                address and address[1],
             )
         return reply
 
