@@ -143,7 +143,7 @@ def introspect(walk: Walk) -> Answer:
     """A server of the team's asks: POST /introspect."""
     answer = walk.introspect(walk.token)
     names = {"active", "token_type", "sub", "client_id", "exp", "iat", "openid"}
-    expect(answer, 200, names | ({"unionid"} & answer.body.keys()))
+    expect(answer, 200, names | ({"unionid", "account_id", "claims"} & answer.body.keys()))
     if answer.body["active"] is not True:
         raise StepError("expected an active token")
     return answer
