@@ -16,6 +16,7 @@ import pytest
 from trustme import CA
 
 from local import embedded_aws
+from tests.harness.settings import REQUIRED
 from wechat_auth import invocation
 from wechat_auth.backend import Backend, prepare
 from wechat_auth.connections import Answer, Budget, Connections, TransportError
@@ -331,18 +332,7 @@ def test_init_ends_in_time_whatever_is_outside(monkeypatch: pytest.MonkeyPatch) 
     """With the real budgets: a name server and a Secrets Manager that say nothing."""
     monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
     with serving([(b"", 30)]) as server:
-        settings = Settings.from_env(
-            {
-                "WECHAT_APPIDS": "wx0123456789abcdef",
-                "WECHAT_BASE_URLS": server.url,
-                "APP_SECRETS_ID": "AppSecrets",
-                "KEY_RING_ID": "KeyRing",
-                "API_CLIENTS_ID": "ApiClients",
-                "SESSIONS_TABLE": "S",
-                "ACCESS_TOKENS_TABLE": "A",
-                "PHONE_EXCHANGES_TABLE": "P",
-            }
-        )
+        settings = Settings.from_env({**REQUIRED, "WECHAT_BASE_URLS": server.url})
         backend = Backend(settings, aws=Aws(embedded_aws.create_client(server.url)))
         began = time.monotonic()
         prepare(calls_wechat=True, needs_app_secrets=True, make_backend=lambda: backend)

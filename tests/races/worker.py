@@ -18,6 +18,7 @@ from typing import Literal, Protocol
 from botocore.session import get_session
 
 from local.template import REGION
+from tests.harness.settings import REQUIRED
 from wechat_auth.backend import Backend
 from wechat_auth.connections import Connections
 from wechat_auth.errors import TOKEN_REFUSED, AuthError, WeChatError
@@ -45,15 +46,14 @@ class Place:
     wechat_url: str
 
     def settings(self, appids: Sequence[str], mode: TokenMode) -> Settings:
-        names = ("SESSIONS_TABLE", "ACCESS_TOKENS_TABLE", "PHONE_EXCHANGES_TABLE")
         return Settings.from_env(
             {
+                **REQUIRED,
                 "WECHAT_APPIDS": ",".join(appids),
                 "WECHAT_BASE_URLS": self.wechat_url,
                 "ACCESS_TOKEN_MODE": mode,
-                "KEY_RING_ID": "KeyRing",
                 "APP_SECRETS_ID": ",".join(appids),
-                **dict.fromkeys(names, self.table),
+                "ACCESS_TOKENS_TABLE": self.table,
             }
         )
 

@@ -7,23 +7,13 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
+from tests.harness.settings import REQUIRED
 from wechat_auth import http
 from wechat_auth.backend import Backend
 from wechat_auth.http import Reply, Request
 from wechat_auth.settings import Settings
 
 REQUEST_ID = "JKJaXmPLvHcESHA="
-
-REQUIRED = {
-    "WECHAT_APPIDS": "wx0123456789abcdef",
-    "APP_SECRETS_ID": "AppSecrets",
-    "KEY_RING_ID": "KeyRing",
-    "API_CLIENTS_ID": "ApiClients",
-    "SESSIONS_TABLE": "Sessions",
-    "ACCESS_TOKENS_TABLE": "AccessTokens",
-    "PHONE_EXCHANGES_TABLE": "PhoneExchanges",
-}
-"""The settings without which there is no backend."""
 
 Document = dict[str, Any]
 Lines = Callable[[], list[Document]]

@@ -4,10 +4,9 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
+from tests.harness.settings import REQUIRED
 from wechat_auth.errors import MISCONFIGURED, AuthError
 from wechat_auth.settings import Settings
-
-from .calling import REQUIRED
 
 
 def test_what_is_required_is_enough() -> None:

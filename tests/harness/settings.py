@@ -1,0 +1,11 @@
+"""The settings without which there is no backend."""
+
+REQUIRED = {
+    "WECHAT_APPIDS": "wx0123456789abcdef",
+    "APP_SECRETS_ID": "AppSecrets",
+    "KEY_RING_ID": "KeyRing",
+    "API_CLIENTS_ID": "ApiClients",
+    "SESSIONS_TABLE": "Sessions",
+    "ACCESS_TOKENS_TABLE": "AccessTokens",
+    "PHONE_EXCHANGES_TABLE": "PhoneExchanges",
+}
