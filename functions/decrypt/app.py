@@ -33,4 +33,4 @@ def handler(request: Request, backend: Backend) -> Reply:
     )
 
 
-prepare(lambda backend: backend.open_data, calls_wechat=True)
+prepare(lambda backend: backend.open_data, calls_wechat=True, may_seal_calls=True)

@@ -22,6 +22,7 @@ def handler(request: Request, backend: Backend) -> Reply:
         records=backend.phone_records,
         access_tokens=backend.access_tokens,
         wechat=backend.wechat,
+        envelope=backend.envelope,
     )
     return Reply(
         200,
@@ -33,4 +34,4 @@ def handler(request: Request, backend: Backend) -> Reply:
     )
 
 
-prepare(lambda backend: (backend.phone_records, backend.access_tokens), calls_wechat=True)
+prepare(lambda b: (b.phone_records, b.access_tokens), calls_wechat=True, may_seal_calls=True)

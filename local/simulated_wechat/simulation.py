@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final, Literal
 
 from .answer import Answer, Call, answer
+from .api_security import ApiSecurity
 from .errors import WeChatError
 from .faults import ENDPOINTS, Faults
 from .people import Person, new_openid
@@ -85,6 +86,24 @@ class SimulatedWeChat:
         """Add an app, or change one: a new AppSecret, another whitelist."""
         with self._world.lock:
             self._world.apps[app.appid] = app
+
+    def api_security(self, appid: str | None = None) -> ApiSecurity:
+        """Return the API security of an app, which is set up and switched on if it was not yet.
+
+        Args:
+            appid: The app; the first one by default.
+        """
+        with self._world.lock:
+            app = self._world.app(appid or next(iter(self._world.apps)))
+            found = self._world.api_security.get(app.appid)
+            if found is None:
+                found = self._world.api_security[app.appid] = ApiSecurity(app.appid, self.clock)
+            return found
+
+    def remove_api_security(self, appid: str) -> None:
+        """Let an app be as if its owner had never set up API security."""
+        with self._world.lock:
+            self._world.api_security.pop(appid, None)
 
     def set_quota(self, endpoint: str, quota: Quota) -> None:
         """Set how often each app may call `endpoint`."""

@@ -28,6 +28,7 @@ _INIT_SECONDS = 7.5
 if TYPE_CHECKING:
     from wechat_auth.open_data import OpenData
     from wechat_auth.phone_records import PhoneRecords
+    from wechat_auth.secured_calls import Envelope
     from wechat_auth.tokens.access_tokens import AccessTokens
 
 
@@ -56,6 +57,7 @@ class Backend:
         self.aws = aws or Aws(connections=self.connections)
         self.clock = clock
         self.sleep = sleep
+        self._envelopes: dict[str, Envelope] = {}
         if wechat:
             self.wechat = wechat
 
@@ -108,6 +110,24 @@ class Backend:
             sleep=self.sleep,
         )
 
+    def envelope(self, appid: str) -> "Envelope | None":
+        """Return what an app's calls are sealed in; imported here, since few have API security.
+
+        Raises:
+            AuthError: ``misconfigured``, if its keys are of no use.
+        """
+        document = self.secrets.api_security(appid)
+        if document is None:
+            return None
+        known = self._envelopes.get(appid)
+        if known is None or known.document != document:
+            from wechat_auth.secured_calls import Envelope  # noqa: PLC0415
+
+            doubt = self.secrets.app_secret_refused
+            known = Envelope(appid, document, doubt=doubt, clock=self.clock)
+            self._envelopes[appid] = known
+        return known
+
     @cached_property
     def phone_records(self) -> "PhoneRecords":
         """What is kept of phone exchanges; imported here, since only /phone needs it."""
@@ -129,6 +149,7 @@ class Backend:
             self.failure_budget,
             self.access_tokens,
             self.wechat,
+            self.envelope,
             max_age=self.settings.open_data_max_age,
             check_encrypted_data=self.settings.check_encrypted_data,
             clock=self.clock,
@@ -154,6 +175,7 @@ def prepare(
     *,
     calls_wechat: bool = False,
     needs_app_secrets: bool = False,
+    may_seal_calls: bool = False,
     make_backend: Callable[[], Backend] = backend,
 ) -> None:
     """Build at init what the first request would wait for.
@@ -170,6 +192,7 @@ def prepare(
         needs: Names more parts to build.
         calls_wechat: Whether to connect to WeChat.
         needs_app_secrets: Whether to read the AppSecrets too.
+        may_seal_calls: Whether to make the envelopes of the apps that have API security.
         make_backend: Gives the backend.
     """
     start = start_of_environment()
@@ -191,6 +214,9 @@ def prepare(
         made.secrets.key_ring()
         if needs_app_secrets:
             made.secrets.app_secret(made.settings.appids[0])
+        if may_seal_calls:
+            for appid in made.settings.appids:
+                made.envelope(appid)
         to_dynamodb.join()  # while a whole processor is lent; WeChat may be far away
 
 

@@ -4,6 +4,8 @@ A used code is worth nothing at WeChat, so it often stands in logs. It opens not
 what is kept of an exchange takes the session of the user, or the key that its client made up.
 """
 
+from typing import TYPE_CHECKING
+
 from wechat_auth import invocation
 from wechat_auth.codes import LOGIN_CODE_SENT_AS_PHONE_CODE, looks_like_login_code
 from wechat_auth.errors import CODE_INVALID, WeChatError
@@ -11,6 +13,11 @@ from wechat_auth.phone_records import PhoneRecords
 from wechat_auth.sessions import Session
 from wechat_auth.tokens.access_tokens import AccessTokens
 from wechat_auth.wechat import PhoneNumber, WeChat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wechat_auth.secured_calls import Envelope
 
 
 def exchange_phone_code(
@@ -22,6 +29,7 @@ def exchange_phone_code(
     records: PhoneRecords,
     access_tokens: AccessTokens,
     wechat: WeChat,
+    envelope: "Callable[[str], Envelope | None]",
 ) -> PhoneNumber:
     """Exchange a phone code, or find the answer it was exchanged for within the last 5 minutes.
 
@@ -33,6 +41,7 @@ def exchange_phone_code(
         records: Where the answer is kept.
         access_tokens: For the call.
         wechat: Exchanges the code.
+        envelope: Returns what an app's calls are sealed in, if it has API security.
 
     Raises:
         AuthError: ``phone_code_rejected``, ``wechat_unavailable``, ``storage_unavailable``,
@@ -41,9 +50,10 @@ def exchange_phone_code(
     openid = session.openid if session else None
 
     def exchange() -> PhoneNumber:
+        sealed_in = envelope(appid)
         try:
             number = access_tokens.using(
-                appid, lambda token: wechat.phone_number(token, code, openid)
+                appid, lambda token: wechat.phone_number(token, code, openid, sealed_in)
             )
         except WeChatError as error:
             if error.errcode == CODE_INVALID and looks_like_login_code(code):

@@ -9,6 +9,7 @@ stored cannot be used.
 import json
 import time
 from collections.abc import Callable
+from typing import Any
 
 from wechat_auth import invocation
 from wechat_auth.errors import misconfigured
@@ -17,6 +18,8 @@ from wechat_crypto import KeyRing, KeyRingError, UnsealError
 
 KEY_RING_AGE = 300
 """Seconds after which an environment reads the key ring again."""
+API_SECURITY = "apiSecurity"
+"""The member of an app's AppSecret that holds the keys of its API security."""
 _DOUBTED_AGE = 60  # between two reads of what is doubted: a flood of bad input reads it once
 _FAILURE_AGE = 5  # in which a secret that is missing is not asked for again
 
@@ -27,7 +30,8 @@ class SecretStore:
     Args:
         aws: Reads the secrets.
         key_ring_id: Secrets Manager id of ``{"current":"k1","k1":"…"}``.
-        app_secrets_id: Secrets Manager id of ``{"<appid>":"<AppSecret>"}``.
+        app_secrets_id: Secrets Manager id of ``{"<appid>":"<AppSecret>"}``, or, for an app with API
+            security, ``{"<appid>":{"secret":"<AppSecret>","apiSecurity":{…}}}``.
         clock: Gives the time in seconds.
     """
 
@@ -86,13 +90,31 @@ class SecretStore:
         except (ValueError, AttributeError):
             self._app_secrets.doubt()
             raise misconfigured('the AppSecrets must be stored as {"<appid>":"…"}') from None
+        if isinstance(secret, dict):
+            secret = secret.get("secret")
         if not isinstance(secret, str) or not secret:
             self._app_secrets.doubt()
             raise misconfigured(f"no AppSecret is stored for {appid}: store it, see the README")
         return secret
 
+    def api_security(self, appid: str) -> dict[str, Any] | None:
+        """Return the keys of a mini-program's API security as they are stored, if it has any.
+
+        Raises:
+            AuthError: As :meth:`app_secret`, if it cannot be told.
+        """
+        text = self._app_secrets.text()
+        if API_SECURITY not in text:
+            return None
+        try:
+            entry = json.loads(text).get(appid)
+        except (ValueError, AttributeError):
+            self._app_secrets.doubt()
+            raise misconfigured('the AppSecrets must be stored as {"<appid>":"…"}') from None
+        return entry.get(API_SECURITY) if isinstance(entry, dict) else None
+
     def app_secret_refused(self) -> None:
-        """Say that WeChat refused an AppSecret: it may have been replaced, so read it again."""
+        """Say that WeChat refused an AppSecret, or a key: it may have been replaced, so read it."""
         self._app_secrets.doubt()
 
 
