@@ -27,7 +27,7 @@ _LABEL = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
 _RSA = "1.2.840.113549.1.1.1"
 _AES_256 = 32
 _SM4 = 16
-_LEAST_BITS = 1024  # below, a signature of PSS with SHA-256 is worth nothing, or does not fit
+_LEAST_BITS = 2048  # NIST SP 800-131A; the console makes keys of this length
 _TIMES = {0x17: "%y%m%d%H%M%SZ", 0x18: "%Y%m%d%H%M%SZ"}  # UTCTime and GeneralizedTime
 
 _SM2 = "is of SM2, which is not supported: choose RSA in the console"
@@ -166,7 +166,10 @@ def _private(value: Mapping[str, Any], name: str) -> PrivateKey:
             _check_rsa(algorithm, name)
             der = DerOctetString().decode(wrapped).payload
         _, n, e, d, p, q, *_ = _sequence(der)
-        rsa = RSA.construct((n, e, d, p, q), consistency_check=True)
+        if n != p * q or (e * d - 1) % (p - 1) or (e * d - 1) % (q - 1):
+            raise ValueError("not the numbers of one key")
+        # pycryptodome's own check also tries whether p and q are prime, for a tenth of a second.
+        rsa = RSA.construct((n, e, d, p, q), consistency_check=False)
     except ApiKeyError:
         raise
     except (ValueError, TypeError, IndexError, KeyError):
@@ -184,7 +187,7 @@ def _certificate(value: Mapping[str, Any], name: str) -> Certificate:
         algorithm, bits = _sequence(key)
         _check_rsa(algorithm, name)
         n, e = _sequence(DerBitString().decode(bits).value)
-        rsa = RSA.construct((n, e), consistency_check=True)
+        rsa = RSA.construct((n, e))
         expires_at = _time(_sequence(validity)[1])
     except ApiKeyError:
         raise
