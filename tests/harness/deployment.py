@@ -14,8 +14,8 @@ from botocore.compat import HTTPHeaders
 from moto.dynamodb.models import dynamodb_backends
 
 from infra.key_ring import Rotation
-from local.simulated_wechat import App, Quota, Settings, SimulatedWeChat
-from local.stack import Stack
+from local.simulated_wechat import ApiSecurity, App, Quota, Settings, SimulatedWeChat
+from local.stack import Stack, app_secrets
 from local.template import ACCOUNT_ID, REGION
 from tests.harness.runtime import TestedRuntime, Wrapper
 from wechat_auth.backend import Backend
@@ -112,6 +112,13 @@ class Deployment:
         self.put_secret("AppSecrets", {app.appid: app.secret for app in apps})
         self.configure(WECHAT_APPIDS=",".join(app.appid for app in apps))
 
+    def secure(self) -> ApiSecurity:
+        """Set up API security for the one app, and store its keys."""
+        security = self.wechat.set_up_api_security()
+        self.put_secret("AppSecrets", app_secrets(self.wechat))
+        self.cold_start()
+        return security
+
     # What is stored
 
     def table(self, name: str) -> str:
@@ -173,6 +180,7 @@ class Deployment:
             wechat.set_quota(endpoint, Quota())
         wechat.accept_tokens(app.appid)
         wechat.put_app(App(app.appid, app.secret, cloud=True, unionid=True))
+        wechat.remove_api_security(app.appid)
         self.put_secret("AppSecrets", {app.appid: app.secret})
         self.put_secret("KeyRing", {"current": "k1", "k1": "k1" * 32})
         self.wrap(None)

@@ -165,16 +165,22 @@ def _private(value: Mapping[str, Any], name: str) -> PrivateKey:
             _, algorithm, wrapped, *_ = _sequence(der)
             _check_rsa(algorithm, name)
             der = DerOctetString().decode(wrapped).payload
-        _, n, e, d, p, q, *_ = _sequence(der)
-        if n != p * q or (e * d - 1) % (p - 1) or (e * d - 1) % (q - 1):
-            raise ValueError("not the numbers of one key")
-        # pycryptodome's own check also tries whether p and q are prime, for a tenth of a second.
-        rsa = RSA.construct((n, e, d, p, q), consistency_check=False)
+        rsa = _rsa_of(*_sequence(der)[1:6])
     except ApiKeyError:
         raise
     except (ValueError, TypeError, IndexError, KeyError):
         raise ApiKeyError(f"{name}.pem: is damaged: download it again") from None
     return PrivateKey(value["number"], _large_enough(rsa, name))
+
+
+def _rsa_of(n: int, e: int, d: int, p: int, q: int) -> RSA.RsaKey:
+    """Make a key of its numbers, if they are one's.
+
+    pycryptodome's own check also tries whether p and q are prime, which takes a tenth of a second.
+    """
+    if n != p * q or min(p, q) <= 2 or (e * d - 1) % (p - 1) or (e * d - 1) % (q - 1):  # noqa: PLR2004
+        raise ValueError("not the numbers of one key")
+    return RSA.construct((n, e, d, p, q), consistency_check=False)
 
 
 def _certificate(value: Mapping[str, Any], name: str) -> Certificate:
