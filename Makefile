@@ -106,8 +106,8 @@ deploy: build ## Deploy to an environment of samconfig.toml (ENV=dev)
 	.venv-sam/bin/sam deploy --config-file $(CURDIR)/samconfig.toml --config-env $(ENV) \
 		--template-file .aws-sam/build/release.yaml \
 		--parameter-overrides file://$(CURDIR)/.aws-sam/build/parameters.yaml $(ARGS)
-app-secret: $(VENV)/installed ## Store the AppSecret of a mini-program (ENV=dev APPID=wx…)
-	@$(BIN)/python -m infra.app_secret $(ENV) $(APPID)
+app-secret: $(VENV)/installed ## Store the AppSecret of a mini-program, or the keys that a FILE names (ENV=dev APPID=wx…)
+	@$(BIN)/python -m infra.app_secret $(ENV) $(APPID) "$(FILE)"
 rotate-keys: $(VENV)/installed ## Rotate the keys: run it twice, it says when (ENV=dev)
 	@$(BIN)/python -m infra.key_ring $(ENV) $(if $(LEAKED),--leaked)
 

@@ -113,10 +113,15 @@ def _reply(
 
 
 def _open(world: World, endpoint: Endpoint | None, request: Request) -> Opened | None:
-    if endpoint is None or endpoint.name not in SECURED:
+    """Open a sealed call; None if it is plain, or refused for what else is wrong with it."""
+    if endpoint is None or endpoint.name not in SECURED or request.method != endpoint.method:
         return None
-    security = world.api_security.get(world.tokens.owner(request.query.get("access_token", "")))
-    return security.open(request) if security else None
+    token = request.query.get("access_token", "")
+    security = world.api_security.get(world.tokens.appid_of(token) or "")
+    if security is None:
+        return None
+    world.tokens.owner(token)  # which WeChat looks at first
+    return security.open(request)
 
 
 def _no_such_url(world: World, request: Request) -> Reply:  # noqa: ARG001 - as an Endpoint

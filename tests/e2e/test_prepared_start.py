@@ -8,7 +8,7 @@ import pytest
 import time_machine
 
 from local import embedded_aws
-from local.simulated_wechat import SimulatedWeChat, serve
+from local.simulated_wechat import Phone, SimulatedWeChat, serve
 from tests.harness.api import Api
 from tests.harness.counting import counted
 from tests.harness.deployment import Deployment
@@ -47,6 +47,26 @@ def test_a_function_that_needs_no_app_secret_does_not_read_it(
 ) -> None:
     started()
     assert deployment.operations == {"GetSecretValue": 1}
+
+
+def test_after_init_the_calls_of_an_app_with_api_security_are_sealed_at_once(
+    deployment: Deployment, api: Api, started: Prepare, phone: Phone
+) -> None:
+    deployment.secure()
+    started(calls_wechat=True, may_seal_calls=True)
+    assert deployment.operations == {"GetSecretValue": 2}
+    envelope = deployment.backend.envelope(phone.appid)
+    assert api.phone(phone.tap_phone_number().code).status == 200
+    assert deployment.backend.envelope(phone.appid) is envelope
+    assert deployment.operations["GetSecretValue"] == 2
+
+
+def test_an_app_without_api_security_has_no_envelope(
+    deployment: Deployment, started: Prepare, phone: Phone
+) -> None:
+    started(calls_wechat=True, may_seal_calls=True)
+    assert deployment.backend.envelope(phone.appid) is None
+    assert deployment.operations == {"GetSecretValue": 2}
 
 
 def test_what_a_function_names_is_built(deployment: Deployment, started: Prepare) -> None:

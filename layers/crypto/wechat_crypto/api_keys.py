@@ -116,13 +116,13 @@ class ApiKeys:
         """Return the certificates that have not expired.
 
         Raises:
-            ApiKeyError: All of them have.
+            ApiKeyError: The current one has.
         """
-        valid = tuple(each for each in self.certificates if each.expires_at >= now)
-        if not valid:
-            day = datetime.fromtimestamp(self.certificates[0].expires_at, UTC).date()
+        current = self.certificates[0]
+        if current.expires_at < now:
+            day = datetime.fromtimestamp(current.expires_at, UTC).date()
             raise ApiKeyError(f"certificate: expired on {day}: {_WHERE['certificate']} again")
-        return valid
+        return tuple(each for each in self.certificates if each.expires_at >= now)
 
 
 def previous(name: str) -> str:
