@@ -27,6 +27,7 @@ class Call:
         at: When, in seconds since the epoch by WeChat's clock.
         duration: Seconds until the answer, injected latency included.
         fault: Kind of the fault that spoilt it; None also for mere latency.
+        sealed: Whether it was signed and encrypted, and could be opened (API security).
     """
 
     endpoint: str
@@ -35,6 +36,7 @@ class Call:
     at: float
     duration: float
     fault: str | None = None
+    sealed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ def answer(world: World, faults: Faults, request: Request) -> tuple[Answer, Call
         at=at,
         duration=time.perf_counter() - began + delay,
         fault=fault.kind if fault else None,
+        sealed=opened is not None,
     )
     return replace(wire, delay=delay), call
 

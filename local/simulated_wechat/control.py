@@ -80,7 +80,13 @@ def _state(wechat: "SimulatedWeChat", _: Document) -> Document:
     apps = [asdict(app) for app in wechat.apps]
     for app in apps:
         del app["secret"]
-    return {"apps": apps, "settings": asdict(wechat.settings), **_clock(wechat, {})}
+    switches = {appid: security.on for appid, security in wechat.api_security.items()}
+    return {
+        "apps": apps,
+        "api_security": switches,
+        "settings": asdict(wechat.settings),
+        **_clock(wechat, {}),
+    }
 
 
 def _clock(wechat: "SimulatedWeChat", body: Document) -> Document:
