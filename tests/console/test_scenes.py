@@ -209,8 +209,9 @@ def test_api_security_shows_the_sealed_bytes_and_what_is_in_them(warm: Window) -
     ]
     assert shows_the_number(warm)
     assert "验签" in warm.why("getPhoneNumber")
-    warm.page.click(".part:last-child .row[data-name=getPhoneNumber][data-kind=call] .message")
-    details = warm.text(".part:last-child .details") or ""
+    row = ".part:last-child .row[data-name=getPhoneNumber][data-kind=call]"
+    warm.page.click(f"{row} .message")
+    details = warm.text(f"{row} .details") or ""
     for shown in ("authtag", "opened", "phone_info", NUMBER):
         assert shown in details
     assert warm.page.get_attribute(".scene[data-scene=secured]", "aria-pressed") == "true"

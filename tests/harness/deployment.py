@@ -180,7 +180,9 @@ class Deployment:
             wechat.set_quota(endpoint, Quota())
         wechat.accept_tokens(app.appid)
         wechat.put_app(App(app.appid, app.secret, cloud=True, unionid=True))
-        wechat.remove_api_security(app.appid)
+        if wechat.api_security:  # the console stores its keys by itself
+            _stored.pop((wechat, "AppSecrets"), None)
+            wechat.remove_api_security(app.appid)
         self.put_secret("AppSecrets", {app.appid: app.secret})
         self.put_secret("KeyRing", {"current": "k1", "k1": "k1" * 32})
         self.wrap(None)
