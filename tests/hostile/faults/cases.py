@@ -28,6 +28,11 @@ class Scene:
     def token(self) -> str:
         return self.api.logged_in(self.phone)
 
+    def secure(self) -> None:
+        """Have API security; to make its keys takes long, so once is enough."""
+        if not self.deployment.wechat.api_security:
+            self.deployment.secure()
+
 
 def outcome(answer: Answer) -> Outcome:
     if answer.status < 300:
@@ -82,6 +87,16 @@ def decrypt_a_cloud_id(scene: Scene) -> Ask:
     return lambda: outcome(scene.api.decrypt(token=token, cloudID=tap.cloud_id))
 
 
+def phone_with_api_security(scene: Scene) -> Ask:
+    scene.secure()
+    return phone(scene)
+
+
+def decrypt_with_api_security(scene: Scene) -> Ask:
+    scene.secure()
+    return decrypt(scene)
+
+
 def session(scene: Scene) -> Ask:
     token = scene.token()
     return lambda: outcome(scene.api.session(token))
@@ -130,6 +145,8 @@ REQUESTS: dict[str, Callable[[Scene], Ask]] = {
     "POST /decrypt, one shot": decrypt_in_one_shot,
     "POST /decrypt, not decryptable": decrypt_what_cannot_be,
     "POST /decrypt, cloudID": decrypt_a_cloud_id,
+    "POST /phone, API security": phone_with_api_security,
+    "POST /decrypt, API security": decrypt_with_api_security,
     "GET /session": session,
     "GET /session?verify": session_verified,
     "DELETE /session": logout,
@@ -137,3 +154,5 @@ REQUESTS: dict[str, Callable[[Scene], Ask]] = {
     "authorizer": authorizer,
     "schedule": schedule,
 }
+SECURED_REQUESTS = ("POST /phone, API security", "POST /decrypt, API security")
+"""Of these the calls are sealed."""
