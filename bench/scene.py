@@ -27,6 +27,8 @@ _OPENID: Final = "oLatQ5MAkyobBs2IOTNJEfJkZ6Zk"
 _UNIONID: Final = "oLatQ5MAkyobBs2IOTNJEfJkZ6Zl"
 _SECRET: Final = "0123456789abcdef" * 2
 KEY_RING: Final = json.dumps({"current": "k1", "k1": "0123456789abcdef" * 4})
+SECURED: Final = "AppSecretsWithApiSecurity"
+"""Id of the AppSecrets of the same app, if it has API security."""
 _TOKEN: Final = "A" * 136
 _PHONE: Final = {"phoneNumber": NUMBER, "purePhoneNumber": NUMBER, "countryCode": "86"}
 _LIFE: Final = 86_400
@@ -68,7 +70,8 @@ def scene(environment: Mapping[str, str]) -> Scene:
         "authorizer": {"headers": bearer, "requestContext": {"requestId": "bench"}},
         "refresh_access_token": {},
     }
-    answers = {
+    answers: dict[str, object] = {
+        "secured": {"appid": APPID, "secret": _SECRET, "id": SECURED},
         f"GetSecretValue:{environment['KEY_RING_ID']}": {"SecretString": KEY_RING},
         f"GetSecretValue:{environment['APP_SECRETS_ID']}": {
             "SecretString": json.dumps({APPID: _SECRET})

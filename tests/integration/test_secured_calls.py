@@ -223,7 +223,7 @@ class TestDayOfAChange:
             ("replace_symmetric_key", 40235, True),
         ],
     )
-    def test_keys_that_wechat_does_not_know_are_refused_and_doubted(
+    def test_keys_that_wechat_does_not_know_are_tried_once_each(
         self, caller: Caller, replace: str, refusal: int, more: bool
     ) -> None:
         previous = {
@@ -235,7 +235,6 @@ class TestDayOfAChange:
             caller.number()
         assert (caught.value.errcode, caught.value.problem) == (refusal, MISCONFIGURED)
         assert caller.told() == [refusal] * (2 if more else 1)
-        assert caller.doubts == 1
         assert not caller.wechat.billed.arrivals
 
     def test_both_tries_share_one_deadline(self, caller: Caller) -> None:
@@ -332,6 +331,23 @@ class TestDeployment:
         (fault,) = [record for record in caplog.records if record.message == "operator fault"]
         assert vars(fault)["errcode"] == 40230
         assert "store its keys (docs/api-security.md)" in vars(fault)["remedy"]
+
+    def test_keys_that_were_missing_are_found_within_a_minute(
+        self, api: Api, deployment: Deployment, phone: Phone, clock: time_machine.Traveller
+    ) -> None:
+        security = deployment.wechat.set_up_api_security()
+        code = phone.tap_phone_number().code
+        assert api.phone(code).problem == MISCONFIGURED_ANSWER
+        entry = {"secret": deployment.secret("AppSecrets")[phone.appid]}
+        deployment.put_secret(
+            "AppSecrets", {phone.appid: entry | {"apiSecurity": api_security(security)}}
+        )
+        clock.shift(61)
+        assert api.phone(code).json == {
+            "phoneNumber": phone.number,
+            "purePhoneNumber": phone.number,
+            "countryCode": "86",
+        }
 
     def test_keys_that_were_mended_are_found_within_a_minute(
         self, api: Api, deployment: Deployment, phone: Phone, clock: time_machine.Traveller

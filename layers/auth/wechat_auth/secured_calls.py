@@ -49,7 +49,7 @@ class Envelope:
     Args:
         appid: The app.
         document: Its ``apiSecurity`` in the AppSecrets.
-        doubt: Called when the keys turn out to be wrong, so that they are read again.
+        doubt: Called when the keys are of no use here, so that they are read again.
         clock: Gives the time in seconds.
 
     Attributes:
@@ -105,9 +105,7 @@ class Envelope:
                 keys = replace(keys, symmetric=keys.symmetric[::-1])
             else:
                 break
-        if errcode in API_SECURITY_REFUSED:
-            self._doubt()
-        else:
+        if errcode not in API_SECURITY_REFUSED:
             self._keys = keys
         return reply
 
