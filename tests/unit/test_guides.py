@@ -8,7 +8,16 @@ import pytest
 from infra.cloudformation import read_document
 from tests.harness.transform import ROOT, TEMPLATES
 
-_NAMES = ("architecture", "deploy", "operate", "cost", "access-token", "bench", "faults")
+_NAMES = (
+    "architecture",
+    "deploy",
+    "operate",
+    "cost",
+    "access-token",
+    "api-security",
+    "bench",
+    "faults",
+)
 GUIDES = [ROOT / "docs" / f"{name}.md" for name in _NAMES]
 ALL = [*GUIDES, *(path.with_suffix(".zh-CN.md") for path in GUIDES)]
 
