@@ -102,8 +102,8 @@ deploy: build ## Deploy to an environment of samconfig.toml (ENV=dev)
 	@.venv-sam/bin/python -m infra.release $(ENV)
 	.venv-sam/bin/sam deploy --config-file $(CURDIR)/samconfig.toml --config-env $(ENV) --template-file .aws-sam/build/release.yaml \
 		--parameter-overrides file://$(CURDIR)/.aws-sam/build/parameters.yaml $(ARGS)
-app-secret: $(VENV)/installed ## Store the AppSecret of a mini-program (ENV=dev APPID=wx…)
-	@$(BIN)/python -m infra.app_secret $(ENV) $(APPID)
+app-secret: $(VENV)/installed ## Store the AppSecret of a mini-program, or the keys that a FILE names (ENV=dev APPID=wx…)
+	@$(BIN)/python -m infra.app_secret $(ENV) $(APPID) "$(FILE)"
 api-client: $(VENV)/installed ## Make a client of POST /introspect, or remove it (ENV=dev NAME=orders [REMOVE=1])
 	@$(BIN)/python -m infra.api_client "$(ENV)" "$(NAME)" $(if $(REMOVE),--remove)
 rotate-keys: $(VENV)/installed ## Rotate the keys: run it twice, it says when (ENV=dev)

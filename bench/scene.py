@@ -32,6 +32,8 @@ _BASIC: Final = {
     "content-type": "application/x-www-form-urlencoded",
 }
 KEY_RING: Final = json.dumps({"current": "k1", "k1": "0123456789abcdef" * 4})
+SECURED: Final = "AppSecretsWithApiSecurity"
+"""Id of the AppSecrets of the same app, if it has API security."""
 _TOKEN: Final = "A" * 136
 _PHONE: Final = {"phoneNumber": NUMBER, "purePhoneNumber": NUMBER, "countryCode": "86"}
 _LIFE: Final = 86_400
@@ -77,7 +79,8 @@ def scene(environment: Mapping[str, str]) -> Scene:
         "end_sessions": {"appid": APPID, "openids": [_OPENID]},
         "refresh_access_token": {},
     }
-    answers = {
+    answers: dict[str, object] = {
+        "secured": {"appid": APPID, "secret": _SECRET, "id": SECURED},
         f"GetSecretValue:{environment['KEY_RING_ID']}": {"SecretString": KEY_RING},
         f"GetSecretValue:{environment['APP_SECRETS_ID']}": {
             "SecretString": json.dumps({APPID: _SECRET})

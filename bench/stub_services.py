@@ -5,15 +5,23 @@ It is for measuring alone: no contestant waits for anything here, and each call 
 Usage: python stub_services.py <JSON file of answers> [<certificate with its key, for TLS>]; prints
 the port it listens on. An answer stands under ``<operation>:<table or secret>`` for AWS and under
 its path for WeChat. ``GET /-/calls`` tells how often each was asked for since the last time.
+
+Under ``secured`` stand the appid and AppSecret of an app with API security, and the id of the
+AppSecrets that hold its keys, which are made here. Who signs a call gets the same answer, sealed.
 """
 
 import asyncio
 import json
 import ssl
 import sys
+import time
 from collections import Counter
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from local.simulated_wechat import ApiSecurity
 
 _HEAD_END: Final = b"\r\n\r\n"
 
@@ -21,10 +29,45 @@ _HEAD_END: Final = b"\r\n\r\n"
 class Answers:
     """What is answered, and how often each was asked for."""
 
-    def __init__(self, answers: dict[str, object]) -> None:
+    def __init__(self, answers: dict[str, Any]) -> None:
         """Take the answers by their names."""
+        self._secured = answers.pop("secured")
         self._bodies = {name: json.dumps(body).encode() for name, body in answers.items()}
         self._calls: Counter[str] = Counter()
+        # A signature takes longer than all other answers together: one serves for a minute.
+        self._sealed = lru_cache(self._seal)
+
+    @cached_property
+    def _security(self) -> "ApiSecurity":
+        """The keys, made when they are first asked for."""
+        sys.path.insert(0, str(Path(__file__).parents[1]))
+        from local.simulated_wechat import ApiSecurity  # noqa: PLC0415
+        from local.simulated_wechat.clock import Clock  # noqa: PLC0415
+
+        return ApiSecurity(self._secured["appid"], Clock())
+
+    def _app_secrets(self) -> bytes:
+        key, private, certificate = (
+            self._security.symmetric_key,
+            self._security.private_key,
+            self._security.certificate,
+        )
+        keys = {
+            "symmetricKey": {"number": key.number, "key": key.content},
+            "privateKey": {"number": private.number, "pem": private.content},
+            "certificate": {"number": certificate.number, "pem": certificate.content},
+        }
+        entry = {"secret": self._secured["secret"], "apiSecurity": keys}
+        return json.dumps({"SecretString": json.dumps({self._secured["appid"]: entry})}).encode()
+
+    def _seal(self, url: str, path: str, minute: int) -> bytes:  # noqa: ARG002 - for the cache
+        from local.simulated_wechat.api_security import Opened  # noqa: PLC0415
+        from local.simulated_wechat.request import Request  # noqa: PLC0415
+
+        request = Request("POST", path, {}, base_url=url)
+        opened = Opened(request, self._security.symmetric_key)
+        headers, body = self._security.seal(opened, json.loads(self._bodies[path]))
+        return _http(body, more="".join(f"{name}: {text}\r\n" for name, text in headers.items()))
 
     def answer(self, head: bytes, body: bytes) -> bytes:
         """Answer one request."""
@@ -40,6 +83,11 @@ class Answers:
             thing = asked.get("TableName") or asked.get("SecretId") or ""
             name = f"{operation.rpartition('.')[2]}:{thing}"
         self._calls[name if path != "/" or operation else f"{method.decode()} /"] += 1
+        if name == f"GetSecretValue:{self._secured['id']}":
+            return _http(self._app_secrets())
+        if _header(head, b"wechatmp-signature"):
+            url = f"http://{_header(head, b'host')}"
+            return self._sealed(url, path, int(time.time() // 60))
         return _http(self._bodies.get(name, b"{}"), head=method == b"HEAD")
 
 
@@ -77,10 +125,10 @@ def _header(head: bytes, name: bytes) -> str:
     return ""
 
 
-def _http(body: bytes, *, head: bool = False) -> bytes:
+def _http(body: bytes, *, head: bool = False, more: str = "") -> bytes:
     return (
-        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-        % len(body)
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n"
+        % (more.encode(), len(body))
     ) + (b"" if head else body)
 
 

@@ -1,21 +1,30 @@
-"""`make app-secret ENV=… APPID=…`: stores one mini-program's AppSecret among the others."""
+"""`make app-secret ENV=… APPID=…`: stores one mini-program's AppSecret among the others.
+
+With FILE=… it stores the keys of the mini-program's API security instead: a JSON file that holds
+the numbers and names the files which the console handed out (docs/api-security.md).
+"""
 
 import getpass
 import json
 import re
 import sys
+import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from infra.release import ReleaseError
 from infra.secret import SecretError, read, write
 from infra.stack import deployed
-from wechat_auth.app_secrets import AppSecretsError, by_appid
+from wechat_auth.app_secrets import API_SECURITY, AppSecretsError, by_appid
+from wechat_crypto.api_keys import ApiKeyError, ApiKeys, previous
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
 _APP_SECRET = re.compile(r"[0-9a-fA-F]{32}")
+_KEYS = ("symmetricKey", "privateKey", "certificate")
+_MEMBERS = frozenset({*_KEYS, *map(previous, _KEYS)})
 
 
 def store(
@@ -24,19 +33,21 @@ def store(
     appid: str,
     *,
     served: list[str],
+    file: Path | None = None,
     ask: Callable[[str], str] = getpass.getpass,
 ) -> str:
-    """Ask for an AppSecret and store it.
+    """Ask for an AppSecret and store it, or store the keys that a file names.
 
     Args:
         client: Of Secrets Manager.
         secret_id: The AppSecrets.
         appid: Whose it is.
         served: The mini-programs that the stack serves.
+        file: Describes the keys of the app's API security, if those are to be stored.
         ask: Shows a prompt and reads a line that is not shown.
 
     Returns:
-        What is stored now; no AppSecret is in it.
+        What is stored now; nothing secret is in it.
 
     Raises:
         SecretError: Nothing was stored; the message says why.
@@ -53,31 +64,93 @@ def store(
             f"{error}. Nothing was stored, since AppSecrets of other apps may be in it: put it "
             "right in Secrets Manager first"
         ) from None
+    known = secrets.get(appid)
+    entry = known if isinstance(known, dict) else {"secret": known} if known else {}
+    if file:
+        entry |= {API_SECURITY: _keys(file, entry.get(API_SECURITY) or {})}
+    if not (file and entry.get("secret")):
+        entry |= {"secret": _ask_for_secret(appid, ask)}
+    # An app that has a secret and no more stays the plain text that it always was.
+    entry = {name: value for name, value in entry.items() if value}
+    secrets[appid] = entry if entry.keys() > {"secret"} else entry["secret"]
+    write(client, secret_id, json.dumps(secrets), after=versions)
+    keys = entry.get(API_SECURITY) or {}
+    missing = [each for each in served if each not in secrets]
+    return "\n".join(
+        (
+            f"Stored. There is an AppSecret now for {', '.join(sorted(secrets))}.",
+            *(f"API security: {name} {key['number']}" for name, key in keys.items()),
+            *(f"Missing: make app-secret ENV=… APPID={each}" for each in missing),
+        )
+    )
+
+
+def _ask_for_secret(appid: str, ask: Callable[[str], str]) -> str:
     app_secret = ask(f"AppSecret of {appid} (it is not shown; paste it and press Enter): ")
     if not _APP_SECRET.fullmatch(app_secret):
         raise SecretError(
             "an AppSecret is 32 hexadecimal digits, without blanks: copy it again from the console "
             "(Development > Development settings). Nothing was stored."
         )
-    secrets[appid] = app_secret
-    write(client, secret_id, json.dumps(secrets), after=versions)
-    missing = [each for each in served if each not in secrets]
-    return "\n".join(
-        (
-            f"Stored. There is an AppSecret now for {', '.join(sorted(secrets))}.",
-            *(f"Missing: make app-secret ENV=… APPID={each}" for each in missing),
+    return app_secret
+
+
+def _keys(file: Path, known: dict[str, Any]) -> dict[str, Any]:
+    """Read the keys that a file describes; what they replace stays as the one before.
+
+    An empty object takes all keys out.
+    """
+    try:
+        document = json.loads(_text(file))
+    except ValueError:
+        document = None
+    if not isinstance(document, dict) or document.keys() - _MEMBERS:
+        raise SecretError(
+            f"{file} must be a JSON object of {', '.join(_KEYS)}, see docs/api-security.md. "
+            "Nothing was stored."
         )
-    )
+    if not document:
+        return {}
+    keys = {name: _with_content(value, file.parent) for name, value in document.items()}
+    for name in _KEYS:
+        before, after = known.get(name), keys.get(name)
+        if before and isinstance(after, dict) and before.get("number") != after.get("number"):
+            keys.setdefault(previous(name), before)
+    keys = {name: value for name, value in {**known, **keys}.items() if value}
+    try:
+        ApiKeys.from_document(keys).valid_certificates(time.time())
+    except ApiKeyError as error:
+        raise SecretError(f"{error}. Nothing was stored.") from None
+    return keys
+
+
+def _with_content(value: Any, folder: Path) -> Any:
+    """Put the content of a file into the place of its name."""
+    if not isinstance(value, dict) or not isinstance(value.get("file"), str):
+        return value
+    pem = _text(folder / value["file"])
+    return {**{name: each for name, each in value.items() if name != "file"}, "pem": pem}
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8-sig")
+    except OSError as error:
+        raise SecretError(f"{file} cannot be read: {error.strerror}. Nothing was stored.") from None
+    except UnicodeDecodeError:
+        raise SecretError(f"{file} must be text (PEM or JSON). Nothing was stored.") from None
 
 
 def main(ask: Callable[[str], str] = getpass.getpass) -> None:
-    """Store the AppSecret of the environment and the appid that the command line names."""
-    environment, appid = (*sys.argv[1:], "", "")[:2]
+    """Store for the environment and the appid that the command line names, and perhaps a file."""
+    environment, appid, file = (*sys.argv[1:], "", "", "")[:3]
     try:
         stack = deployed(environment)
         served = stack.parameters["WeChatAppIds"].split(",")
         secret_id = stack.outputs["AppSecretsArn"]
-        print(store(stack.secrets_manager, secret_id, appid, served=served, ask=ask))
+        path = Path(file) if file else None
+        client = stack.secrets_manager
+        print(store(client, secret_id, appid, served=served, file=path, ask=ask))
     except (ReleaseError, SecretError) as error:
         sys.exit(str(error))
 

@@ -7,6 +7,7 @@ as it should be, with exit code 1.
 
 import json
 import os
+import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,14 +19,16 @@ from typing import Any, Final
 
 import urllib3
 
-from local import API_CLIENT
+from local import API_CLIENT, APPID
 from local.invocations import ACCOUNT_FUNCTION, SAMPLE, Invocations, handler_of
 from local.runtime import functions_write_to
+from local.simulated_wechat import App, SimulatedWeChat
 from local.stack import Stack
 
 NUMBER: Final = "13800138000"
 CLOSED_NUMBER: Final = "13580006666"
 """Which the sample of an account function refuses."""
+_SECURED: Final = "wxfedcba9876543210"
 Document = dict[str, Any]
 Serve = Callable[[], AbstractContextManager[tuple[str, str]]]
 """Starts something that serves; gives the addresses of the API and of the simulated WeChat."""
@@ -51,10 +54,14 @@ class Answer:
 
 @dataclass(slots=True)
 class Walk:
-    """One person's phone, the API, the account function, and what one step leaves for the next."""
+    """One person's phone, the API, the account function, and what one step leaves for the next.
+
+    `app` is the member that names the mini-program, in bodies of both; empty if there is only one.
+    """
 
     api_url: str
     wechat_url: str
+    app: Mapping[str, str] = field(default_factory=dict)
     phone: str = field(default_factory=lambda: f"demo-{time.time_ns()}")
     token: str = ""
     code: str = ""
@@ -64,6 +71,7 @@ class Walk:
     def api(self, method: str, path: str, body: Document | None = None, token: str = "") -> Answer:
         """Call the API."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        body = body and {**body, **self.app}
         reply = self.http.request(method, self.api_url + path, json=body, headers=headers)
         return Answer(reply.status, json.loads(reply.data) if reply.data else {})
 
@@ -88,12 +96,13 @@ class Walk:
 
     def login_code(self) -> str:
         """Call wx.login on the phone."""
-        code: str = self.wechat("POST", "/_phone/login", {"phone": self.phone})["code"]
+        code: str = self.wechat("POST", "/_phone/login", {"phone": self.phone, **self.app})["code"]
         return code
 
     def tap(self, number: str = NUMBER) -> Document:
         """Tap the phone-number button and allow it."""
-        return self.wechat("POST", "/_phone/tap", {"phone": self.phone, "number": number})
+        who = {"phone": self.phone, "number": number, **self.app}
+        return self.wechat("POST", "/_phone/tap", who)
 
     def asked(self, endpoint: str) -> int:
         """Count WeChat's calls of one endpoint so far."""
@@ -172,7 +181,7 @@ def one_shot(walk: Walk) -> Answer:
 
 def user_info(walk: Walk) -> Answer:
     """wx.getUserInfo data with its signature."""
-    info = walk.wechat("POST", "/_phone/user-info", {"phone": walk.phone})
+    info = walk.wechat("POST", "/_phone/user-info", {"phone": walk.phone, **walk.app})
     body = {**_legacy(info), "rawData": info["raw_data"], "signature": info["signature"]}
     answer = walk.api("POST", "/decrypt", body, walk.token)
     expect(answer, 200, {"data"})
@@ -306,6 +315,39 @@ ACCOUNT_STEPS: Final[tuple[Callable[[Walk], Answer], ...]] = (
 )
 """What an account function changes: on a stack of its own, since the others have none."""
 
+
+def login_with_api_security(walk: Walk) -> Answer:
+    """API security: log in to an app that has it."""
+    return login(walk)
+
+
+def phone_with_api_security(walk: Walk) -> Answer:
+    """API security: POST /phone, signed and encrypted."""
+    answer = phone(walk)
+    if not walk.wechat("GET", "/_control/calls")["calls"][-1]["sealed"]:
+        raise StepError("expected the call to WeChat to be sealed")
+    return answer
+
+
+def decrypt_with_api_security(walk: Walk) -> Answer:
+    """API security: POST /decrypt, WeChat asked about it."""
+    return decrypt(walk)
+
+
+def certificate_changed(walk: Walk) -> Answer:
+    """API security: while WeChat changes its certificate."""
+    walk.wechat("POST", "/_control/api-security", {**walk.app, "replace": "certificate"})
+    return phone(walk)
+
+
+def plain_answer(walk: Walk) -> Answer:
+    """API security: a plain answer is not believed."""
+    walk.wechat("POST", "/_control/api-security", {**walk.app, "on": False})
+    answer = walk.api("POST", "/phone", {"code": walk.tap()["code"]}, walk.token)
+    walk.wechat("POST", "/_control/api-security", {**walk.app, "on": True})
+    return expect_problem(answer, 500, "misconfigured", "contact_support")
+
+
 STEPS: Final[tuple[Callable[[Walk], Answer], ...]] = (
     login,
     phone,
@@ -327,6 +369,15 @@ STEPS: Final[tuple[Callable[[Walk], Answer], ...]] = (
     introspect_after_logout,
     logout_everywhere,
 )
+SECURED_STEPS: Final[tuple[Callable[[Walk], Answer], ...]] = (
+    login_with_api_security,
+    phone_with_api_security,
+    decrypt_with_api_security,
+    certificate_changed,
+    plain_answer,
+    logout,
+)
+"""With an app that has API security, if one is simulated."""
 
 
 def expect(answer: Answer, status: int, names: set[str]) -> Answer:
@@ -376,30 +427,29 @@ def main(serve: Serve | None = None) -> int:
     # What the functions log is theirs; the table is ours.
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere, functions_write_to(nowhere):
         show = partial(print, file=terminal, flush=True)
-        passed, failure = _take(STEPS, serve or _serve, show)
-        steps = STEPS
+        passed, steps, failure = _walk(serve or _serve, show)
         if not (failure or serve or "API_URL" in os.environ):
-            steps += ACCOUNT_STEPS
-            more, failure = _take(ACCOUNT_STEPS, _serve_with_account_function, show)
-            passed += more
+            more, others, failure = _walk(_serve_with_account_function, show)
+            passed, steps = passed + more, steps + others
     seconds = time.perf_counter() - started
-    print(f"\n{passed} of {len(steps)} steps as they should be, {seconds:.1f} s")
+    print(f"\n{passed} of {steps} steps as they should be, {seconds:.1f} s")
     if failure:
         print(f"step {passed + 1}: {failure}", file=sys.stderr)
     return 1 if failure else 0
 
 
-def _take(
-    steps: Sequence[Callable[[Walk], Answer]],
+def _walk(
     serve: "Callable[[], AbstractContextManager[Walk | tuple[str, str]]]",
     show: Callable[[str], None],
-) -> tuple[int, str]:
-    """Take the steps up to the first that fails; return how many passed, and what went wrong."""
+) -> tuple[int, int, str]:
+    """Take the steps up to the first that fails; return how many passed of how many, and why."""
     with serve() as served:
         walk = served if isinstance(served, Walk) else Walk(*served)
         show(f"API {walk.api_url}   simulated WeChat {walk.wechat_url}\n")
         show(f"{'':2}  {'asked':<52}  {'answered':<72}  {'ms':>5}")
-        for number, step in enumerate(steps, 1):
+        steps = [(step, app) for app, journey in _journeys(walk) for step in journey]
+        for number, (step, app) in enumerate(steps, 1):
+            walk.app = app
             failure = ""
             began = time.perf_counter()
             try:
@@ -411,8 +461,17 @@ def _take(
             asked = (step.__doc__ or "").rstrip(".")
             show(f"{number:2}  {asked:<52}  {_shorten(answered, 72):<72}  {milliseconds:5.0f}")
             if failure:
-                return number - 1, failure
-    return len(steps), ""
+                return number - 1, len(steps), failure
+    return len(steps), len(steps), ""
+
+
+def _journeys(walk: Walk) -> Iterator[tuple[Mapping[str, str], Sequence[Callable[[Walk], Answer]]]]:
+    """Tell which steps to walk, by the members that name their mini-program."""
+    simulated = walk.wechat("GET", "/_control")
+    apps = [app["appid"] for app in simulated["apps"]]
+    yield {"appid": apps[0]} if len(apps) > 1 else {}, ACCOUNT_STEPS if walk.account else STEPS
+    for appid in simulated["api_security"]:
+        yield {"appid": appid}, SECURED_STEPS
 
 
 @contextmanager
@@ -421,7 +480,10 @@ def _serve() -> Iterator[tuple[str, str]]:
     if "API_URL" in os.environ:
         yield os.environ["API_URL"].rstrip("/"), os.environ["WECHAT_URL"].rstrip("/")
     else:
-        with Stack.start() as stack:
+        apps = (App(appid, secrets.token_hex(16), cloud=True) for appid in (APPID, _SECURED))
+        wechat = SimulatedWeChat(apps)
+        wechat.set_up_api_security(_SECURED)
+        with Stack.start(wechat=wechat) as stack:
             yield stack.url, stack.wechat_url
 
 

@@ -17,7 +17,7 @@ from local import API_CLIENT, APPID, embedded_aws
 from local.gateway import Gateway, Served
 from local.invocations import Invocations
 from local.runtime import Environment, Functions, Runtime
-from local.simulated_wechat import App, SimulatedWeChat, serve
+from local.simulated_wechat import ApiSecurity, App, SimulatedWeChat, serve
 from local.template import REGION, Application, read_template
 from wechat_auth.storage import Aws
 
@@ -116,7 +116,7 @@ class Stack:
             stack.enter_context(_environment(application, aws_url, host))
             name, secret = API_CLIENT
             stored = {
-                "AppSecrets": json.dumps({app.appid: app.secret for app in world.apps}),
+                "AppSecrets": json.dumps(app_secrets(world)),
                 "ApiClients": json.dumps({name: hash_of(secret)}),
             }
             stack.enter_context(embedded_aws.resources(application, aws_url, stored))
@@ -153,6 +153,31 @@ class Stack:
             FunctionError: It raised, or timed out (FunctionTimeoutError).
         """
         return self.functions.invoke(name, event)
+
+
+def app_secrets(wechat: SimulatedWeChat) -> dict[str, object]:
+    """Return what the AppSecrets hold for the apps, as `make app-secret` stores it."""
+    secured = wechat.api_security
+    return {
+        app.appid: {"secret": app.secret, "apiSecurity": api_security(secured[app.appid])}
+        if app.appid in secured
+        else app.secret
+        for app in wechat.apps
+    }
+
+
+def api_security(security: ApiSecurity) -> dict[str, dict[str, str]]:
+    """Return the ``apiSecurity`` of an app that has what the console hands out now."""
+    key, private, certificate = (
+        security.symmetric_key,
+        security.private_key,
+        security.certificate,
+    )
+    return {
+        "symmetricKey": {"number": key.number, "key": key.content},
+        "privateKey": {"number": private.number, "pem": private.content},
+        "certificate": {"number": certificate.number, "pem": certificate.content},
+    }
 
 
 _one_at_a_time = threading.Lock()

@@ -37,4 +37,4 @@ def handler(request: Request, backend: Backend) -> Reply:
     return Reply(200, {**answer, "session": issued.document()})
 
 
-prepare(lambda backend: backend.open_data, calls_wechat=True)
+prepare(lambda backend: backend.open_data, calls_wechat=True, reads=Backend.envelopes)

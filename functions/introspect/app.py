@@ -13,4 +13,4 @@ def handler(request: Request, backend: Backend) -> Reply:
     return Reply(200, introspect(request.form(), sessions=backend.sessions))
 
 
-prepare(needs_api_clients=True)
+prepare(reads=lambda backend: backend.secrets.api_clients())

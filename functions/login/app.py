@@ -21,4 +21,7 @@ def handler(request: Request, backend: Backend) -> Reply:
     return Reply(200, issued.document())
 
 
-prepare(calls_wechat=True, needs_app_secrets=True)
+prepare(
+    calls_wechat=True,
+    reads=lambda backend: backend.secrets.app_secret(backend.settings.appids[0]),
+)

@@ -23,8 +23,13 @@ def handler(request: Request, backend: Backend) -> Reply:
         access_tokens=backend.access_tokens,
         wechat=backend.wechat,
         account_function=backend.account_function,
+        envelope=backend.envelope,
     )
     return Reply(200, answer.document())
 
 
-prepare(lambda backend: (backend.phone_records, backend.access_tokens), calls_wechat=True)
+prepare(
+    lambda backend: (backend.phone_records, backend.access_tokens),
+    calls_wechat=True,
+    reads=Backend.envelopes,
+)

@@ -1,5 +1,6 @@
 """What a person does in front of the phone, and what happens behind their back."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -7,6 +8,7 @@ from local.console import masking
 from local.console.feed import Feed, Message
 from local.runtime import Environment
 from local.simulated_wechat import Fault, Phone, SimulatedWeChat
+from local.stack import app_secrets
 
 _BUSY: Final = -1  # WeChat's errcode "system busy"
 
@@ -46,6 +48,7 @@ class Acts:
             "kill_access_token": self._kill_access_token,
             "make_wechat_busy": self._make_wechat_busy,
             "heal": self._heal,
+            "api_security": self._api_security,
             # Only the phone knows of these three.
             "refused": lambda _: self._note("refused"),
             "tapped_twice": lambda _: self._note("tapped_twice"),
@@ -104,6 +107,22 @@ class Acts:
     def _heal(self, _: Phone) -> None:
         self._wechat.faults.clear()
         self._note("healed", "wechat")
+
+    def _api_security(self, phone: Phone) -> Document:
+        """Set it up, as an owner and an operator would, or take it away again."""
+        on = phone.appid not in self._wechat.api_security
+        if on:
+            self._wechat.set_up_api_security(phone.appid)
+        else:
+            self._wechat.remove_api_security(phone.appid)
+        environment = self._environment()
+        environment.aws.secrets_manager.put_secret_value(
+            SecretId=environment.backend().settings.app_secrets_id,
+            SecretString=json.dumps(app_secrets(self._wechat)),
+        )
+        environment.restart()  # one that runs would read them within a minute
+        self._note("api_security_on" if on else "api_security_off", "wechat")
+        return {"on": on}
 
     def _note(self, name: str, lane: Any = "phone") -> None:
         self._feed.publish(Message("note", lane, name))

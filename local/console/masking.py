@@ -36,6 +36,10 @@ _WORDS: Final = _words(
     """
     AccessDeniedException account_unavailable attribute_exists attribute_not_exists
     authorization_code
+    AccessDeniedException API_Expired_Wechatmp_Timestamp API_Invalid_Appid API_Invalid_Encrypt
+    API_Invalid_Signature API_Invalid_Wechatmp_Appid API_Missing_Wechatmp_Appid
+    API_Missing_Wechatmp_Serial API_Missing_Wechatmp_Signature API_Missing_Wechatmp_Timestamp
+    attribute_exists attribute_not_exists authorization_code
     checkEncryptedData client_credential ConditionalCheckFailedException ConditionExpression
     ConsumedCapacity encrypted_msg_hash ExpressionAttributeNames ExpressionAttributeValues
     getStableAccessToken in_progress_until InternalServerError

@@ -96,6 +96,10 @@ class WatchedWeChat(SimulatedWeChat):
                 sent |= body if isinstance(body, dict) else {"body": body}
             got = None if reply.drop else masking.shown_json(reply.body)
             errcode = got.get("errcode", 0) if isinstance(got, dict) else "no JSON"
+            if reply.sealed and isinstance(got, dict):
+                sent["opened"] = masking.shown(reply.sealed.asked)
+                got["opened"] = masking.shown(reply.sealed.answered)
+                errcode = reply.sealed.answered.get("errcode", 0)
             self._feed.publish(
                 Message(
                     "call",

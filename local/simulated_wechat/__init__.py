@@ -12,6 +12,7 @@ Facts and errcodes are those of developers.weixin.qq.com, mini-program server AP
 """
 
 from .answer import Call
+from .api_security import ApiSecurity
 from .errors import WeChatError
 from .faults import Fault
 from .phone import Phone, PhoneTap, UserInfo
@@ -21,6 +22,7 @@ from .simulation import SimulatedWeChat
 from .world import App, Billed, Settings
 
 __all__ = [
+    "ApiSecurity",
     "App",
     "Billed",
     "Call",

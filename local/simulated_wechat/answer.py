@@ -1,9 +1,11 @@
 """From request to answer: the rules, whatever fault is armed, and a record of the call."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from .api_security import ERRCODES, SECURED, Opened
 from .endpoints import BY_PATH, Endpoint, Reply
 from .errors import TOKEN_ERRCODES, WeChatError
 from .faults import Fault, Faults
@@ -25,6 +27,7 @@ class Call:
         at: When, in seconds since the epoch by WeChat's clock.
         duration: Seconds until the answer, injected latency included.
         fault: Kind of the fault that spoilt it; None also for mere latency.
+        sealed: Whether it was signed and encrypted, and could be opened (API security).
     """
 
     endpoint: str
@@ -33,6 +36,7 @@ class Call:
     at: float
     duration: float
     fault: str | None = None
+    sealed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,8 @@ class Answer:
         missing: Bytes by which Content-Length exceeds the body.
         drop: Reset the connection instead.
         delay: Seconds to wait first.
+        headers: More headers: the signatures of a sealed answer.
+        sealed: What went in and came out of a sealed call in plain text, else None.
     """
 
     body: bytes = b""
@@ -54,6 +60,16 @@ class Answer:
     missing: int = 0
     drop: bool = False
     delay: float = 0.0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    sealed: "Sealed | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What is in the sealed bytes of a call and of its answer."""
+
+    asked: Mapping[str, object] = field(repr=False)
+    answered: Mapping[str, object] = field(repr=False)
 
 
 def answer(world: World, faults: Faults, request: Request) -> tuple[Answer, Call]:
@@ -65,9 +81,10 @@ def answer(world: World, faults: Faults, request: Request) -> tuple[Answer, Call
         name = endpoint.name if endpoint else request.path
         delay, fault = faults.take(name)
         appid = _caller(world, request)
-        reply = _reply(world, endpoint, request, fault)
-        _note_arrival(world, name, request, reply)
-    silent = fault is not None and fault.kind != "errcode"
+        reply, opened = _reply(world, endpoint, request, fault)
+        _note_arrival(world, name, opened.request if opened else request, reply)
+        wire = _on_the_wire(world, appid, reply, fault, opened)
+    silent = fault is not None and fault.kind not in ("errcode", "altered")
     errcode = reply.get("errcode", 0)
     call = Call(
         endpoint=name,
@@ -76,43 +93,68 @@ def answer(world: World, faults: Faults, request: Request) -> tuple[Answer, Call
         at=at,
         duration=time.perf_counter() - began + delay,
         fault=fault.kind if fault else None,
+        sealed=opened is not None,
     )
-    return _on_the_wire(reply, fault, delay), call
+    return replace(wire, delay=delay), call
 
 
-def _reply(world: World, endpoint: Endpoint | None, request: Request, fault: Fault | None) -> Reply:
+def _reply(
+    world: World, endpoint: Endpoint | None, request: Request, fault: Fault | None
+) -> tuple[Reply, Opened | None]:
+    """Return the reply and, if it was sealed and could be opened, the call."""
     reply: Reply = {}
+    opened = None
     if fault is None or fault.does_the_work:
         try:
-            reply = (endpoint or _no_such_url)(world, request)
+            opened = _open(world, endpoint, request)
+            reply = (endpoint or _no_such_url)(world, opened.request if opened else request)
         except WeChatError as error:
             reply = error.reply(world.clock.now())
     if fault and fault.kind == "errcode":
-        reply = WeChatError(fault.errcode, fault.errmsg).reply(world.clock.now())
-    return reply
+        return WeChatError(fault.errcode, fault.errmsg).reply(world.clock.now()), None
+    return reply, opened
+
+
+def _open(world: World, endpoint: Endpoint | None, request: Request) -> Opened | None:
+    """Open a sealed call; None if it is plain, or refused for what else is wrong with it."""
+    if endpoint is None or endpoint.name not in SECURED or request.method != endpoint.method:
+        return None
+    token = request.query.get("access_token", "")
+    security = world.api_security.get(world.tokens.appid_of(token) or "")
+    if security is None:
+        return None
+    world.tokens.owner(token)  # which WeChat looks at first
+    return security.open(request)
 
 
 def _no_such_url(world: World, request: Request) -> Reply:  # noqa: ARG001 - as an Endpoint
     raise WeChatError(40066)
 
 
-def _on_the_wire(reply: Reply, fault: Fault | None, delay: float) -> Answer:
-    body = to_json(reply).encode()
+def _on_the_wire(
+    world: World, appid: str | None, reply: Reply, fault: Fault | None, opened: Opened | None
+) -> Answer:
+    answer = Answer(to_json(reply).encode())
+    if opened:
+        headers, body = world.api_security[str(appid)].seal(opened, reply)
+        answer = Answer(body, headers=headers, sealed=Sealed(opened.request.json(), reply))
+    body = answer.body
     half = body[: len(body) // 2]
     match fault.kind if fault else None:
         case "drop_before" | "drop_after":
-            return Answer(drop=True, delay=delay)
+            return Answer(drop=True)
         case "status":
             status = fault.status if fault else 502
-            return Answer(_HTML, status=status, content_type="text/html", delay=delay)
+            return Answer(_HTML, status=status, content_type="text/html")
         case "html":
-            return Answer(_HTML, content_type="text/html", delay=delay)
-        case "truncated":
-            return Answer(half, delay=delay)
-        case "incomplete":
-            return Answer(half, missing=len(body) - len(half), delay=delay)
+            return Answer(_HTML, content_type="text/html")
+        case "truncated" | "incomplete" as kind:
+            missing = len(body) - len(half) if kind == "incomplete" else 0
+            return replace(answer, body=half, missing=missing)
+        case "altered":
+            return replace(answer, body=body + b" ")
         case _:
-            return Answer(body, delay=delay)
+            return answer
 
 
 def _caller(world: World, request: Request) -> str | None:
@@ -126,7 +168,7 @@ def _note_arrival(world: World, name: str, request: Request, reply: Reply) -> No
     code = None
     if name == "code2Session":
         code = request.query.get("js_code")
-    elif name == "getPhoneNumber" and reply.get("errcode") not in TOKEN_ERRCODES:
+    elif name == "getPhoneNumber" and reply.get("errcode") not in TOKEN_ERRCODES | ERRCODES:
         code = _body_text(request, "code")
     if code:
         world.billed.arrivals[code] += 1

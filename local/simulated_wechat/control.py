@@ -80,7 +80,13 @@ def _state(wechat: "SimulatedWeChat", _: Document) -> Document:
     apps = [asdict(app) for app in wechat.apps]
     for app in apps:
         del app["secret"]
-    return {"apps": apps, "settings": asdict(wechat.settings), **_clock(wechat, {})}
+    switches = {appid: security.on for appid, security in wechat.api_security.items()}
+    return {
+        "apps": apps,
+        "api_security": switches,
+        "settings": asdict(wechat.settings),
+        **_clock(wechat, {}),
+    }
 
 
 def _clock(wechat: "SimulatedWeChat", body: Document) -> Document:
@@ -137,6 +143,28 @@ def _change_app(wechat: "SimulatedWeChat", body: Document) -> Document:
     return {}
 
 
+def _api_security(wechat: "SimulatedWeChat", body: Document) -> Document:
+    security = wechat.api_security[body["appid"]]
+    security.on = body.get("on", security.on)
+    match body.get("replace"):
+        case "symmetric_key":
+            security.replace_symmetric_key()
+        case "key_pair":
+            security.replace_key_pair()
+        case "certificate":
+            security.replace_certificate()
+    downloads = (security.symmetric_key, security.private_key, security.certificate)
+    symmetric_key, private_key, certificate = (each.number for each in downloads)
+    return {
+        "on": security.on,
+        "numbers": {
+            "symmetric_key": symmetric_key,
+            "private_key": private_key,
+            "certificate": certificate,
+        },
+    }
+
+
 def _revoke(wechat: "SimulatedWeChat", body: Document) -> Document:
     wechat.revoke_access_token(**body)
     return {}
@@ -170,6 +198,7 @@ ROUTES: Final[dict[tuple[str, str], Callable[["SimulatedWeChat", Document], Docu
     ("POST", "/_control/settings"): _settings,
     ("POST", "/_control/quotas"): _quota,
     ("POST", "/_control/apps"): _change_app,
+    ("POST", "/_control/api-security"): _api_security,
     ("POST", "/_control/tokens/revoke"): _revoke,
     ("POST", "/_control/tokens/refuse-all"): _refuse_all,
     ("POST", "/_control/tokens/accept"): _accept,
@@ -182,5 +211,6 @@ ROUTES: Final[dict[tuple[str, str], Callable[["SimulatedWeChat", Document], Docu
 
 /_control/*: clock `advance` (seconds); codes/spend `code`; faults the fields of Fault; settings
 those of Settings; quotas `endpoint`, `per_minute`, `per_day`; apps `appid` and the fields of App
-to change; tokens/* `appid`, `errcode`, and for revoke `sticky`.
+to change; api-security `appid` of an app that has it, `on`, and `replace` (symmetric_key, key_pair
+or certificate); tokens/* `appid`, `errcode`, and for revoke `sticky`.
 """

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 Kind = Literal[
-    "latency", "drop_before", "drop_after", "status", "html", "truncated", "incomplete", "errcode"
+    "latency",
+    "drop_before",
+    "drop_after",
+    "status",
+    "html",
+    "truncated",
+    "incomplete",
+    "altered",
+    "errcode",
 ]
 
 ENDPOINTS: Final = (
@@ -30,7 +38,8 @@ class Fault:
     The kinds: `latency` (the work is done at once, the answer comes `seconds` late),
     `drop_before` and `drop_after` (the TCP connection is reset before or after the work),
     `status` (an HTTP error), `html` (a page with status 200), `truncated` (half a JSON document),
-    `incomplete` (the connection ends before Content-Length is reached) and `errcode`.
+    `incomplete` (the connection ends before Content-Length is reached), `altered` (a blank more at
+    the end of the body, which only a signature can tell) and `errcode`.
 
     Attributes:
         endpoint: WeChat's name of the call, or "*" for every call.
@@ -66,7 +75,12 @@ class Fault:
     @property
     def does_the_work(self) -> bool:
         """Whether WeChat acts on the request although the answer is spoilt."""
-        return self.work_done or self.kind in ("drop_after", "truncated", "incomplete")
+        return self.work_done or self.kind in (
+            "drop_after",
+            "truncated",
+            "incomplete",
+            "altered",
+        )
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 from .errors import WeChatError
@@ -18,6 +18,8 @@ class Request:
         query: Decoded query; of a repeated name the first counts.
         body: Raw body.
         ip: Address of the caller.
+        headers: The headers, by their names in lower case.
+        base_url: Scheme and host as the caller sees them.
     """
 
     method: str
@@ -25,13 +27,30 @@ class Request:
     query: Mapping[str, str]
     body: bytes = b""
     ip: str = "127.0.0.1"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    base_url: str = ""
 
     @classmethod
-    def parse(cls, method: str, target: str, body: bytes, ip: str) -> "Request":
+    def parse(
+        cls,
+        method: str,
+        target: str,
+        body: bytes,
+        ip: str,
+        headers: Mapping[str, str] | None = None,
+        scheme: str = "http",
+    ) -> "Request":
         """Take the request line's target apart."""
         path, _, query = target.partition("?")
         pairs = parse_qsl(query, keep_blank_values=True)
-        return cls(method, path, dict(reversed(pairs)), body, ip)
+        lower = {name.lower(): value for name, value in (headers or {}).items()}
+        base_url = f"{scheme}://{lower.get('host', '')}"
+        return cls(method, path, dict(reversed(pairs)), body, ip, lower, base_url)
+
+    @property
+    def url(self) -> str:
+        """Where the call goes, without its query."""
+        return self.base_url + self.path
 
     def json(self) -> dict[str, object]:
         """Return the body as a JSON object, whatever the Content-Type says.

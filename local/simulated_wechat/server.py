@@ -153,7 +153,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(411)
             return
         body = self.rfile.read(int(length))
-        request = Request.parse(self.command, self.path, body, self.client_address[0])
+        scheme = "https" if isinstance(self.connection, ssl.SSLSocket) else "http"
+        headers = dict(self.headers.items())
+        ip = self.client_address[0]
+        request = Request.parse(self.command, self.path, body, ip, headers, scheme)
         if control.owns(request.path):
             status, document = control.respond(self.server.wechat, request)
             self._send(Answer(json.dumps(document).encode(), status, "application/json"))
@@ -172,6 +175,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
         self.send_header("Content-Length", str(len(answer.body) + answer.missing))
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(answer.body)
         if answer.missing:

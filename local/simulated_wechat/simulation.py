@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final, Literal
 
 from .answer import Answer, Call, answer
+from .api_security import ApiSecurity
 from .errors import WeChatError
 from .faults import ENDPOINTS, Faults
 from .people import Person, new_openid
@@ -85,6 +86,28 @@ class SimulatedWeChat:
         """Add an app, or change one: a new AppSecret, another whitelist."""
         with self._world.lock:
             self._world.apps[app.appid] = app
+
+    def set_up_api_security(self, appid: str | None = None) -> ApiSecurity:
+        """Let the owner of an app generate all keys anew, and switch API security on.
+
+        Args:
+            appid: The app; the first one by default.
+        """
+        with self._world.lock:
+            app = self._world.app(appid or next(iter(self._world.apps)))
+            self._world.api_security[app.appid] = ApiSecurity(app.appid, self.clock)
+            return self._world.api_security[app.appid]
+
+    def remove_api_security(self, appid: str) -> None:
+        """Let an app be as if its owner had never set up API security."""
+        with self._world.lock:
+            self._world.api_security.pop(appid, None)
+
+    @property
+    def api_security(self) -> dict[str, ApiSecurity]:
+        """The API security of the apps that have it, by appid."""
+        with self._world.lock:
+            return dict(self._world.api_security)
 
     def set_quota(self, endpoint: str, quota: Quota) -> None:
         """Set how often each app may call `endpoint`."""

@@ -13,6 +13,7 @@ from .quotas import Quotas
 from .tokens import AccessTokens
 
 if TYPE_CHECKING:
+    from .api_security import ApiSecurity
     from .people import Person
 
 
@@ -81,6 +82,7 @@ class World:
         self.clock = Clock()
         self.settings = settings
         self.apps = {app.appid: app for app in apps}
+        self.api_security: dict[str, ApiSecurity] = {}
         self.people: dict[tuple[str, str], Person] = {}
         self.codes = Codes(self.clock)
         self.tokens = AccessTokens(self.clock)

@@ -194,6 +194,34 @@ def test_busy_wechat_leaves_the_code_for_another_try(warm: Window) -> None:
     assert shows_the_number(warm)
 
 
+def test_api_security_shows_the_sealed_bytes_and_what_is_in_them(warm: Window) -> None:
+    warm.scene("secured")
+    assert warm.part() == [
+        "! api_security_on",
+        TAP,
+        "→ POST /phone",
+        "GetItem Sessions",
+        "GetSecretValue KeyRing",  # it runs anew, with the keys
+        "PutItem PhoneExchanges",
+        "GetSecretValue AppSecrets",
+        "GetItem AccessTokens",
+        *EXCHANGED,
+    ]
+    assert shows_the_number(warm)
+    assert "验签" in warm.why("getPhoneNumber")
+    row = ".part:last-child .row[data-name=getPhoneNumber][data-kind=call]"
+    warm.page.click(f"{row} .message")
+    details = warm.text(f"{row} .details") or ""
+    for shown in ("authtag", "opened", "phone_info", NUMBER):
+        assert shown in details
+    assert warm.page.get_attribute(".scene[data-scene=secured]", "aria-pressed") == "true"
+
+    warm.scene("secured")
+    assert warm.part()[0] == "! api_security_off"
+    assert shows_the_number(warm)
+    assert "计费一次" in warm.why("getPhoneNumber")
+
+
 def test_a_dead_access_token_is_replaced_on_the_way(warm: Window) -> None:
     warm.scene("dead")
     assert warm.part() == [

@@ -8,7 +8,7 @@ from tests.harness.deployment import Deployment
 
 SCENES = [
     "open", "new", "old", "refuse", "twice",
-    "lost", "expired", "replaced", "dead", "busy",
+    "lost", "expired", "replaced", "dead", "busy", "secured",
     "heal", "reset",
 ]  # fmt: skip
 _FOCUSED = """() => {

@@ -11,15 +11,19 @@ from botocore.client import BaseClient
 
 from local import embedded_aws
 from local.invocations import ACCOUNT_FUNCTION
-from local.simulated_wechat import SimulatedWeChat, serve
+from local.simulated_wechat import Phone, SimulatedWeChat, serve
 from tests.harness.api import Api
 from tests.harness.counting import counted
 from tests.harness.deployment import Deployment
-from wechat_auth.backend import prepare
+from wechat_auth.backend import Backend, prepare
 from wechat_auth.storage import Aws, StorageError
 from wechat_auth.wechat import WeChat
 
 Prepare = Callable[..., None]
+
+
+def app_secret(backend: Backend) -> str:
+    return backend.secrets.app_secret(backend.settings.appids[0])
 
 
 @pytest.fixture
@@ -39,7 +43,7 @@ def started(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Prepare:
 def test_after_init_a_login_is_as_quick_as_a_warm_one(
     deployment: Deployment, api: Api, started: Prepare
 ) -> None:
-    started(calls_wechat=True, needs_app_secrets=True)
+    started(calls_wechat=True, reads=app_secret)
     assert deployment.operations == {"GetSecretValue": 2}
     assert api.logged_in(deployment.wechat.phone())
     assert deployment.operations == {"GetSecretValue": 2, "PutItem": 1}
@@ -50,6 +54,26 @@ def test_a_function_that_needs_no_app_secret_does_not_read_it(
 ) -> None:
     started()
     assert deployment.operations == {"GetSecretValue": 1}
+
+
+def test_after_init_the_calls_of_an_app_with_api_security_are_sealed_at_once(
+    deployment: Deployment, api: Api, started: Prepare, phone: Phone
+) -> None:
+    deployment.secure()
+    started(calls_wechat=True, reads=Backend.envelopes)
+    assert deployment.operations == {"GetSecretValue": 2}
+    envelope = deployment.backend.envelope(phone.appid)
+    assert api.phone(phone.tap_phone_number().code).status == 200
+    assert deployment.backend.envelope(phone.appid) is envelope
+    assert deployment.operations["GetSecretValue"] == 2
+
+
+def test_an_app_without_api_security_has_no_envelope(
+    deployment: Deployment, started: Prepare, phone: Phone
+) -> None:
+    started(calls_wechat=True, reads=Backend.envelopes)
+    assert deployment.backend.envelope(phone.appid) is None
+    assert deployment.operations == {"GetSecretValue": 2}
 
 
 def test_what_a_function_names_is_built(deployment: Deployment, started: Prepare) -> None:
@@ -120,7 +144,7 @@ def test_a_snapshot_holds_no_secret_and_no_connection(
     else:
         monkeypatch.delenv("AWS_LAMBDA_INITIALIZATION_TYPE")
     before = len(threads())
-    started(calls_wechat=True, needs_app_secrets=True)
+    started(calls_wechat=True, reads=app_secret)
     assert deployment.operations == {}
     assert len(threads()) <= before
 
@@ -129,7 +153,7 @@ def test_what_fails_at_init_is_told_by_the_first_request(
     deployment: Deployment, api: Api, started: Prepare, clock: time_machine.Traveller
 ) -> None:
     deployment.fail("GetSecretValue", "AccessDeniedException")
-    started(calls_wechat=True, needs_app_secrets=True)
+    started(calls_wechat=True, reads=app_secret)
     assert api.login(deployment.wechat.phone().login()).problem[1] == "misconfigured"
     deployment.heal()
     clock.shift(5)  # for which the failure is remembered
@@ -140,7 +164,7 @@ def test_a_wrong_setting_is_no_init_failure(
     deployment: Deployment, api: Api, started: Prepare
 ) -> None:
     deployment.configure(SESSION_DAYS="seven")
-    started(calls_wechat=True, needs_app_secrets=True)
+    started(calls_wechat=True, reads=app_secret)
     assert api.login(deployment.wechat.phone().login()).problem[1] == "misconfigured"
 
 
@@ -155,5 +179,5 @@ def test_a_wechat_out_of_reach_is_no_init_failure(
     deployment: Deployment, api: Api, started: Prepare
 ) -> None:
     deployment.configure(WECHAT_BASE_URLS="http://127.0.0.1:9")
-    started(calls_wechat=True, needs_app_secrets=True)
+    started(calls_wechat=True, reads=app_secret)
     assert api.login(deployment.wechat.phone().login()).problem[1] == "wechat_unavailable"

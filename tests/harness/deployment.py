@@ -17,8 +17,8 @@ from infra.api_client import hash_of
 from infra.key_ring import Rotation
 from local import API_CLIENT
 from local.invocations import ACCOUNT_FUNCTION, Handler, Invocations
-from local.simulated_wechat import App, Quota, Settings, SimulatedWeChat
-from local.stack import Stack
+from local.simulated_wechat import ApiSecurity, App, Quota, Settings, SimulatedWeChat
+from local.stack import Stack, app_secrets
 from local.template import ACCOUNT_ID, REGION
 from tests.harness.runtime import TestedRuntime, Wrapper
 from wechat_auth.backend import Backend
@@ -131,6 +131,13 @@ class Deployment:
         self.put_secret("AppSecrets", {app.appid: app.secret for app in apps})
         self.configure(WECHAT_APPIDS=",".join(app.appid for app in apps))
 
+    def secure(self) -> ApiSecurity:
+        """Set up API security for the one app, and store its keys."""
+        security = self.wechat.set_up_api_security()
+        self.put_secret("AppSecrets", app_secrets(self.wechat))
+        self.cold_start()
+        return security
+
     # What is stored
 
     def table(self, name: str) -> str:
@@ -193,6 +200,9 @@ class Deployment:
             wechat.set_quota(endpoint, Quota())
         wechat.accept_tokens(app.appid)
         wechat.put_app(App(app.appid, app.secret, cloud=True, unionid=True))
+        if wechat.api_security:  # the console stores its keys by itself
+            _stored.pop((wechat, "AppSecrets"), None)
+            wechat.remove_api_security(app.appid)
         self.put_secret("AppSecrets", {app.appid: app.secret})
         self.put_secret("KeyRing", {"current": "k1", "k1": "k1" * 32})
         self.put_secret("ApiClients", {API_CLIENT[0]: hash_of(API_CLIENT[1])})

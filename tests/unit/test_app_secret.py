@@ -3,6 +3,8 @@
 import json
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -15,6 +17,13 @@ from infra.secret import SecretError, write
 from infra.secret import read as read_secret
 from infra.stack import deployed
 from tests.harness.transform import ROOT
+from tests.unit.crypto.api_security_peer import (
+    AES_NUMBER,
+    SERIAL,
+    certificate,
+    document,
+    rsa_key,
+)
 from wechat_auth.secret_store import SecretStore
 from wechat_auth.storage import Aws
 
@@ -24,6 +33,7 @@ if TYPE_CHECKING:
 REGION = "ap-southeast-1"
 ONE, OTHER = "wx0123456789abcdef", "wxfedcba9876543210"
 SECRET, ANOTHER = "0123456789abcdef" * 2, "fedcba9876543210" * 2
+KEYS = document()
 
 
 @pytest.fixture
@@ -128,6 +138,138 @@ def test_a_secret_that_is_not_there_cannot_be_written(client: "SecretsManagerCli
         write(client, "Nothing", "{}", after=[])
 
 
+# ------------------------------------------------------------------------- API security
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """What the console handed out, and the file that describes it."""
+    (tmp_path / "private.pem").write_text(KEYS["privateKey"]["pem"], "utf-8")
+    (tmp_path / "platform.cer").write_text(KEYS["certificate"]["pem"], "utf-8")
+    describe(tmp_path)
+    return tmp_path
+
+
+def describe(folder: Path, **changed: Any) -> Path:
+    """Write the file, with other members."""
+    described = {
+        "symmetricKey": KEYS["symmetricKey"],
+        "privateKey": {"number": "ours", "file": "private.pem"},
+        "certificate": {"number": "theirs", "file": "platform.cer"},
+    }
+    file = folder / "keys.json"
+    file.write_text(json.dumps(described | changed), "utf-8-sig")
+    return file
+
+
+def test_the_keys_that_a_file_names_stand_beside_the_secret(
+    client: "SecretsManagerClient", folder: Path
+) -> None:
+    served = [ONE, OTHER]
+    store(client, "AppSecrets", OTHER, served=served, ask=returning(ANOTHER))
+
+    said = store(
+        client, "AppSecrets", ONE, served=served, file=folder / "keys.json", ask=returning(SECRET)
+    )
+
+    assert stored(client) == {OTHER: ANOTHER, ONE: {"secret": SECRET, "apiSecurity": KEYS}}
+    assert said == (
+        f"Stored. There is an AppSecret now for {ONE}, {OTHER}.\n"
+        f"API security: symmetricKey {AES_NUMBER}\n"
+        "API security: privateKey ours\n"
+        "API security: certificate theirs"
+    )
+    functions = SecretStore(
+        Aws(lambda **_: client), key_ring_id="-", app_secrets_id="AppSecrets", api_clients_id="-"
+    )
+    assert functions.app_secret(ONE) == SECRET
+    assert functions.api_security(ONE) == KEYS
+
+
+def test_secret_and_keys_are_replaced_each_without_the_other(
+    client: "SecretsManagerClient", folder: Path
+) -> None:
+    store(client, "AppSecrets", ONE, served=[ONE], ask=returning(SECRET))
+    store(client, "AppSecrets", ONE, served=[ONE], file=folder / "keys.json", ask=pytest.fail)
+    store(client, "AppSecrets", ONE, served=[ONE], ask=returning(ANOTHER))
+    assert stored(client) == {ONE: {"secret": ANOTHER, "apiSecurity": KEYS}}
+
+
+def test_what_a_new_key_replaces_stays_as_the_one_before(
+    client: "SecretsManagerClient", folder: Path
+) -> None:
+    def keep(**changed: Any) -> Any:
+        file = describe(folder, **changed)
+        store(client, "AppSecrets", ONE, served=[ONE], file=file, ask=returning(SECRET))
+        return stored(client)[ONE]["apiSecurity"]
+
+    keep()
+    assert keep() == KEYS
+    new = {"number": "new", "key": KEYS["symmetricKey"]["key"]}
+    changed = {**KEYS, "symmetricKey": new, "previousSymmetricKey": KEYS["symmetricKey"]}
+    assert keep(symmetricKey=new) == changed
+    assert keep(symmetricKey=new) == changed
+    assert keep(symmetricKey=new, previousSymmetricKey=None) == {**KEYS, "symmetricKey": new}
+
+
+def test_an_empty_file_takes_the_keys_out(client: "SecretsManagerClient", folder: Path) -> None:
+    file = folder / "keys.json"
+    store(client, "AppSecrets", ONE, served=[ONE], file=file, ask=returning(SECRET))
+    file.write_text("{}", "utf-8")
+    said = store(client, "AppSecrets", ONE, served=[ONE], file=file, ask=pytest.fail)
+    assert stored(client) == {ONE: SECRET}
+    assert said == f"Stored. There is an AppSecret now for {ONE}."
+
+
+EXPIRED = certificate(rsa_key("theirs"), datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"symmetricKey": {"number": "1", "key": "AAAAAAAAAAAAAAAAAAAAAA=="}},
+         "symmetricKey.key: is of SM4, which is not supported: choose AES256 there"),
+        ({"privateKey": {"number": "ours", "file": "platform.cer"}},
+         "privateKey.pem: is a certificate: generate the key pair in the console first"),
+        ({"certificate": {"number": "theirs", "pem": EXPIRED}},
+         "certificate: expired on 2026-01-01: download the platform certificate"),
+        ({"certificate": {"number": f"{SERIAL:x}", "file": "platform.cer"}},
+         "certificate.number: is the serial number inside the certificate: take the number"),
+    ],
+)  # fmt: skip
+def test_a_key_of_another_kind_is_refused_with_its_field(
+    client: "SecretsManagerClient", folder: Path, changed: dict[str, Any], reason: str
+) -> None:
+    file = describe(folder, **changed)
+    with pytest.raises(SecretError) as refused:
+        store(client, "AppSecrets", ONE, served=[ONE], file=file, ask=pytest.fail)
+    assert str(refused.value).startswith(reason)
+    assert str(refused.value).endswith(". Nothing was stored.")
+    assert read_secret(client, "AppSecrets") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("keys.json", b"oops", "keys.json must be a JSON object of symmetricKey, privateKey, cert"),
+        ("keys.json", b"[]", "keys.json must be a JSON object of symmetricKey, privateKey, cert"),
+        ("keys.json", b'{"key": 1}', "keys.json must be a JSON object of symmetricKey, privateKey"),
+        ("platform.cer", b"\x30\x82\xff", "platform.cer must be text (PEM or JSON). Nothing was"),
+        ("private.pem", None, "private.pem cannot be read: No such file or directory. Nothing was"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(
+    client: "SecretsManagerClient", folder: Path, name: str, content: bytes | None, reason: str
+) -> None:
+    if content is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_bytes(content)
+    with pytest.raises(SecretError) as refused:
+        store(client, "AppSecrets", ONE, served=[ONE], file=folder / "keys.json", ask=pytest.fail)
+    assert reason in str(refused.value)
+
+
 # ------------------------------------------------------------------------- the commands
 
 
@@ -186,6 +328,15 @@ def test_the_commands_work_on_what_the_stack_names(
     assert "k1 still is the current one." in said
     assert "Replaced all keys by k2027" in said
     assert SECRET not in said
+
+
+@pytest.mark.usefixtures("stack")
+def test_the_command_line_may_name_a_file(
+    client: "SecretsManagerClient", monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["", "dev", OTHER, str(folder / "keys.json")])
+    app_secret.main(returning(SECRET))
+    assert stored(client) == {OTHER: {"secret": SECRET, "apiSecurity": KEYS}}
 
 
 @pytest.mark.usefixtures("stack")

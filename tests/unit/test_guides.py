@@ -9,8 +9,8 @@ from infra.cloudformation import read_document
 from tests.harness.transform import ROOT, TEMPLATES
 
 _NAMES = (
-    "architecture", "deploy", "own-backend", "account-function", "operate", "cost",
-    "access-token", "bench", "faults",
+    "architecture", "deploy", "own-backend", "account-function", "api-security", "operate",
+    "cost", "access-token", "bench", "faults",
 )  # fmt: skip
 GUIDES = [ROOT / "docs" / f"{name}.md" for name in _NAMES]
 ALL = [*GUIDES, *(path.with_suffix(".zh-CN.md") for path in GUIDES)]

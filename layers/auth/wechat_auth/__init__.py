@@ -14,7 +14,8 @@ The rooms of this package, from the roof to the cellar; each imports only from b
 * ``tokens`` – one access_token for every environment: ``tokens.access_tokens`` (who renews when),
   ``tokens.table`` (the shared row and its lease), ``tokens.sources`` (who issues).
 * ``secret_store`` – key ring, AppSecrets and API clients; ``app_secrets`` – the forms in which
-  AppSecrets are stored; ``wechat`` – WeChat's server API.
+  AppSecrets are stored; ``wechat`` – WeChat's server API; ``secured_calls`` – API security, for
+  the apps that have it.
 * ``storage`` – DynamoDB, Secrets Manager and Lambda, and where botocore stops.
 * ``connections`` – HTTP on which every request has one deadline, for both.
 * ``invocation`` – time budget, metrics and log of the one request being served.

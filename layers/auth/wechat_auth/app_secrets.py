@@ -1,5 +1,8 @@
 """The AppSecrets as people store them: ``{"<appid>":"<AppSecret>"}``, and what is meant by that.
 
+An app of which more than its AppSecret is stored has an object:
+``{"<appid>":{"secret":"<AppSecret>","apiSecurity":{…}}}``.
+
 Consoles, shells and password tools add white space, quotation marks, byte order marks and another
 layer of JSON, or name the two halves of a pair. None of that can be part of an appid (``wx`` and 16
 hexadecimal digits) or of an AppSecret (32 hexadecimal digits), so nothing is guessed here.
@@ -9,6 +12,8 @@ import json
 import re
 from typing import Any
 
+API_SECURITY = "apiSecurity"
+"""The member of an app's object that holds the keys of its API security."""
 _FORM = 'store {"<appid>":"<AppSecret>"}'
 _BLANKS = " \t\r\n\ufeff\u00a0\u200b"
 _AROUND = _BLANKS + "\"'"
@@ -59,6 +64,7 @@ def app_secret(text: str, appid: str) -> str:
         found = f" (the secret holds {others})" if others else f": {_FORM}"
         raise AppSecretsError(f"no AppSecret is stored for {appid}{found}")
     secret = stored[appid]
+    secret = secret.get("secret") if isinstance(secret, dict) else secret
     secret = secret.strip(_AROUND) if isinstance(secret, str) else ""
     if not secret or re.search(r"\s", secret):
         raise AppSecretsError(
@@ -66,6 +72,18 @@ def app_secret(text: str, appid: str) -> str:
             "the console (Development > Development settings)"
         )
     return secret
+
+
+def api_security(text: str, appid: str) -> dict[str, Any] | None:
+    """Return the keys of a mini-program's API security as they are stored, if it has any.
+
+    Raises:
+        AppSecretsError: The text cannot be read.
+    """
+    if API_SECURITY not in text:
+        return None
+    stored = by_appid(text).get(appid)
+    return stored.get(API_SECURITY) if isinstance(stored, dict) else None
 
 
 def _named(pair: dict[str, Any]) -> dict[str, Any]:

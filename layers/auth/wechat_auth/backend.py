@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from wechat_auth.account import AccountFunction
     from wechat_auth.open_data import OpenData
     from wechat_auth.phone_records import PhoneRecords
+    from wechat_auth.secured_calls import Envelope
     from wechat_auth.tokens.access_tokens import AccessTokens
 
 
@@ -57,6 +58,7 @@ class Backend:
         self.aws = aws or Aws(connections=self.connections)
         self.clock = clock
         self.sleep = sleep
+        self._envelopes: dict[str, Envelope] = {}
         if wechat:
             self.wechat = wechat
 
@@ -119,6 +121,33 @@ class Backend:
             sleep=self.sleep,
         )
 
+    def envelope(self, appid: str) -> "Envelope | None":
+        """Return what an app's calls are sealed in; imported here, since few have API security.
+
+        Raises:
+            AuthError: ``misconfigured``, if its keys are of no use.
+        """
+        document = self.secrets.api_security(appid)
+        if document is None:
+            return None
+        known = self._envelopes.get(appid)
+        if known is None or known.document != document:
+            from wechat_auth.secured_calls import Envelope  # noqa: PLC0415
+
+            doubt = self.secrets.app_secret_refused
+            known = Envelope(appid, document, doubt=doubt, clock=self.clock)
+            self._envelopes[appid] = known
+        return known
+
+    def envelopes(self) -> None:
+        """Make the envelopes of all apps ahead of the first call.
+
+        Raises:
+            AuthError: As :meth:`envelope`.
+        """
+        for appid in self.settings.appids:
+            self.envelope(appid)
+
     @cached_property
     def phone_records(self) -> "PhoneRecords":
         """What is kept of phone exchanges; imported here, since only /phone needs it."""
@@ -140,6 +169,7 @@ class Backend:
             self.failure_budget,
             self.access_tokens,
             self.wechat,
+            self.envelope,
             max_age=self.settings.open_data_max_age,
             check_encrypted_data=self.settings.check_encrypted_data,
             clock=self.clock,
@@ -165,8 +195,7 @@ def prepare(
     needs: Callable[[Backend], object] = lambda _: None,
     *,
     calls_wechat: bool = False,
-    needs_app_secrets: bool = False,
-    needs_api_clients: bool = False,
+    reads: Callable[[Backend], object] = lambda _: None,
     make_backend: Callable[[], Backend] = backend,
 ) -> None:
     """Build at init what the first request would wait for.
@@ -182,8 +211,7 @@ def prepare(
     Args:
         needs: Names more parts to build.
         calls_wechat: Whether to connect to WeChat, and to the team's account function.
-        needs_app_secrets: Whether to read the AppSecrets too.
-        needs_api_clients: Whether to read the API clients too.
+        reads: Names what to read of Secrets Manager beside the key ring.
         make_backend: Gives the backend.
     """
     start = start_of_environment()
@@ -207,10 +235,7 @@ def prepare(
             if made.account_function:
                 _meanwhile(made.account_function.connect)
         made.secrets.key_ring()
-        if needs_app_secrets:
-            made.secrets.app_secret(made.settings.appids[0])
-        if needs_api_clients:
-            made.secrets.api_clients()
+        reads(made)
         to_dynamodb.join()  # while a whole processor is lent; WeChat may be far away
 
 

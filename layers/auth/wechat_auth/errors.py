@@ -189,10 +189,15 @@ _PLATFORM = Errcode(
 _ACCOUNT = Errcode(
     MISCONFIGURED, "the account is frozen, barred or managed by a third party: see the console"
 )
-_SECURITY = Errcode(
+_UNSECURED = Errcode(
     MISCONFIGURED,
-    "API security (signed and encrypted calls) is on for this app but is not supported here: "
-    "switch it off in the console for this call",
+    "API security is on for this app in the console, and the call went out without: store its keys "
+    "(docs/api-security.md), or switch API encryption off",
+)
+_KEYS_NOT_SET = Errcode(
+    MISCONFIGURED,
+    "the console has no key of this app's API security: generate the symmetric key and the key "
+    "pair there, download both and store them, see docs/api-security.md",
 )
 
 ERRCODES: dict[int, Errcode] = {
@@ -215,7 +220,31 @@ ERRCODES: dict[int, Errcode] = {
     40163: Errcode(LOGIN_CODE_REJECTED),
     40164: _ADDRESS,
     40226: Errcode(USER_BLOCKED),
-    **dict.fromkeys(range(40230, 40241), _SECURITY),
+    **dict.fromkeys(range(40230, 40234), _UNSECURED),
+    40234: Errcode(
+        MISCONFIGURED,
+        "WeChat does not accept the signature: privateKey in apiSecurity is not the one whose "
+        "public key the console has (what it offers for download first may be the public key); "
+        "download it again and store it, see docs/api-security.md",
+    ),
+    40235: Errcode(
+        MISCONFIGURED,
+        "WeChat cannot decrypt the call: symmetricKey in apiSecurity, or its number, is not the "
+        "one in the console; download it again and store it, see docs/api-security.md",
+    ),
+    40236: _OUR_BUG,
+    40237: Errcode(
+        MISCONFIGURED,
+        "the keys in apiSecurity are signed for one app and the access_token is another's: make "
+        "sure that each appid has its own AppSecret and its own keys",
+    ),
+    40238: _KEYS_NOT_SET,
+    40239: _KEYS_NOT_SET,
+    40240: Errcode(
+        MISCONFIGURED,
+        "WeChat finds the time of the call wrong: correct the clock of the machine; on Lambda, "
+        "report this as a bug",
+    ),
     40243: Errcode(MISCONFIGURED, "the AppSecret is frozen: unfreeze it in the console"),
     41001: _OUR_BUG,
     41002: _OUR_BUG,
@@ -306,6 +335,8 @@ APPID_INVALID = 40013
 """The errcode of an appid that is wrong; of getPhoneNumber, of a code that is another app's."""
 ADDRESS_REFUSED = 40164
 """The errcode of a call from an address that the IP whitelist does not hold."""
+API_SECURITY_REFUSED = frozenset(range(40230, 40240))
+"""errcodes by which a call is refused for its keys (API security), before WeChat looks into it."""
 NOT_MADE_BY_WECHAT = 1
 """The errcode by which checkEncryptedData says no."""
 KEY_NOT_LIVE = frozenset({87007, 87009})

@@ -28,6 +28,7 @@ from wechat_crypto import (
 
 if TYPE_CHECKING:
     from wechat_auth.account import AccountFunction
+    from wechat_auth.secured_calls import Envelope
     from wechat_auth.tokens.access_tokens import AccessTokens
 
 _KEPT_HERE = frozenset({"watermark", "openId", "unionId"})  # no client gets these
@@ -43,6 +44,7 @@ class OpenData:
         failure_budget: Of each user.
         access_tokens: For the calls to WeChat.
         wechat: Vouches for phone numbers, and exchanges cloudIDs.
+        envelope: Returns what an app's calls are sealed in, if it has API security.
         max_age: Seconds that a watermark may be away from now.
         check_encrypted_data: Whether WeChat must vouch for phone numbers.
         clock: Gives the time in seconds.
@@ -52,6 +54,7 @@ class OpenData:
     failure_budget: FailureBudget
     access_tokens: "AccessTokens"
     wechat: WeChat
+    envelope: "Callable[[str], Envelope | None]"
     max_age: int
     check_encrypted_data: bool
     clock: Callable[[], float] = time.time
@@ -158,9 +161,13 @@ class OpenData:
         return found
 
     def _made_by_wechat(self, encrypted: EncryptedOpenData, history: History) -> bool:
+        appid = history.session.appid
+        sealed_in = self.envelope(appid)
         return self.access_tokens.using(
-            history.session.appid,
-            lambda token: self.wechat.check_encrypted_data(token, encrypted.encrypted_data),
+            appid,
+            lambda token: self.wechat.check_encrypted_data(
+                token, encrypted.encrypted_data, sealed_in
+            ),
         )
 
     def _exchange(self, encrypted: EncryptedOpenData, history: History) -> dict[str, Any] | None:

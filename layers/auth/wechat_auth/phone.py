@@ -26,10 +26,13 @@ from wechat_auth.tokens.access_tokens import AccessTokens
 from wechat_auth.wechat import PhoneNumber, WeChat
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wechat_auth.account import AccountFunction
+    from wechat_auth.secured_calls import Envelope
 
 
-def exchange_phone_code(
+def exchange_phone_code(  # noqa: PLR0913 - each collaborator is named
     appid: str,
     code: str,
     session: Session | None,
@@ -38,6 +41,7 @@ def exchange_phone_code(
     records: PhoneRecords,
     access_tokens: AccessTokens,
     wechat: WeChat,
+    envelope: "Callable[[str], Envelope | None]",
     account_function: "AccountFunction | None" = None,
 ) -> Answer:
     """Exchange a phone code, or find the answer it was exchanged for within the last 5 minutes.
@@ -52,6 +56,7 @@ def exchange_phone_code(
         wechat: Exchanges the code.
         account_function: The team's, if there is one; it is asked before the client gets the
             number, which is kept until it accepts. So a session or a key is needed then.
+        envelope: Returns what an app's calls are sealed in, if it has API security.
 
     Raises:
         AuthError: ``phone_code_rejected``, ``invalid_request`` if it is a login code or another
@@ -78,9 +83,11 @@ def exchange_phone_code(
         )
 
     def exchange() -> PhoneNumber:
+        sealed_in = envelope(appid)
         try:
             number = access_tokens.using(
-                appid, lambda token: wechat.phone_number(token, code, openid, reserve=reserve)
+                appid,
+                lambda token: wechat.phone_number(token, code, openid, sealed_in, reserve=reserve),
             )
         except WeChatError as error:
             if error.errcode == CODE_INVALID and looks_like_login_code(code):

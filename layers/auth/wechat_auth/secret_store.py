@@ -11,12 +11,15 @@ import hmac
 import json
 import time
 from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from wechat_auth import invocation
-from wechat_auth.app_secrets import AppSecretsError, app_secret
+from wechat_auth.app_secrets import AppSecretsError, api_security, app_secret
 from wechat_auth.errors import misconfigured
 from wechat_auth.storage import Aws, StorageError
 from wechat_crypto import KeyRing, KeyRingError, UnsealError
+
+Stored = TypeVar("Stored")
 
 KEY_RING_AGE = 300
 """Seconds after which an environment reads the key ring, or the API clients, again."""
@@ -30,7 +33,7 @@ class SecretStore:
     Args:
         aws: Reads the secrets.
         key_ring_id: Secrets Manager id of ``{"current":"k1","k1":"…"}``.
-        app_secrets_id: Secrets Manager id of ``{"<appid>":"<AppSecret>"}``.
+        app_secrets_id: Secrets Manager id of ``{"<appid>":"<AppSecret>"}``, see ``app_secrets``.
         api_clients_id: Secrets Manager id of ``{"<name>":"<SHA-256 of the secret>"}``.
         clock: Gives the time in seconds.
     """
@@ -87,15 +90,26 @@ class SecretStore:
         Raises:
             AuthError: ``misconfigured``, if it was never stored or cannot be read.
         """
+        return self._of_app_secrets(app_secret, appid)
+
+    def api_security(self, appid: str) -> dict[str, Any] | None:
+        """Return the keys of a mini-program's API security as they are stored, if it has any.
+
+        Raises:
+            AuthError: As :meth:`app_secret`, if it cannot be told.
+        """
+        return self._of_app_secrets(api_security, appid)
+
+    def app_secret_refused(self) -> None:
+        """Say that WeChat refused an AppSecret, or a key: it may have been replaced, so read it."""
+        self._app_secrets.doubt()
+
+    def _of_app_secrets(self, read: Callable[[str, str], Stored], appid: str) -> Stored:
         try:
-            return app_secret(self._app_secrets.text(), appid)
+            return read(self._app_secrets.text(), appid)
         except AppSecretsError as error:
             self._app_secrets.doubt()
             raise misconfigured(f"{error}, by make app-secret (docs/deploy.md)") from None
-
-    def app_secret_refused(self) -> None:
-        """Say that WeChat refused an AppSecret: it may have been replaced, so read it again."""
-        self._app_secrets.doubt()
 
     def api_clients(self) -> Mapping[str, str]:
         """Return the hash of each client's secret, by the client's name.

@@ -12,8 +12,9 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from wechat_auth import invocation
@@ -26,6 +27,9 @@ from wechat_auth.errors import (
     WeChatUnavailableError,
 )
 from wechat_crypto import encrypted_data_hash, parse_wechat_json, session_signature
+
+if TYPE_CHECKING:
+    from wechat_auth.secured_calls import Envelope
 
 CALL = Budget(total=5.0, connect=1.5, answer=2.5)
 """The seconds of a call: when less is left than its answer needs, a code would be spent in vain."""
@@ -180,7 +184,13 @@ class WeChat:
         return _access_token(reply, "getAccessToken")
 
     def phone_number(
-        self, access_token: str, code: str, openid: str | None = None, *, reserve: float = 0
+        self,
+        access_token: str,
+        code: str,
+        openid: str | None = None,
+        envelope: "Envelope | None" = None,
+        *,
+        reserve: float = 0,
     ) -> PhoneNumber:
         """Exchange a phone code (getPhoneNumber button) for the number.
 
@@ -189,10 +199,12 @@ class WeChat:
             code: ``e.detail.code``; not the wx.login code.
             openid: Who is logged in, if anyone; WeChat then refuses another user's code.
             reserve: Seconds of the invocation to leave for what must come after.
+            envelope: What the call is sealed in, if the app has API security.
 
         Raises:
             WeChatError: WeChat refused; 40029 means the code.
             WeChatUnavailableError: No answer; the code may be spent.
+            AuthError: ``misconfigured``, from the envelope.
         """
         body = {"code": code} if openid is None else {"code": code, "openid": openid}
         reply = self._call(
@@ -202,6 +214,7 @@ class WeChat:
             {"access_token": access_token},
             body,
             reserve=reserve,
+            envelope=envelope,
         )
         info = reply.get("phone_info")
         if not isinstance(info, dict):
@@ -243,12 +256,20 @@ class WeChat:
         reply = self._call("resetUserSessionKey", "GET", "/wxa/resetusersessionkey", query)
         return _text(reply, "session_key", "resetUserSessionKey")
 
-    def check_encrypted_data(self, access_token: str, encrypted_data: str) -> bool:
+    def check_encrypted_data(
+        self, access_token: str, encrypted_data: str, envelope: "Envelope | None" = None
+    ) -> bool:
         """Ask whether WeChat made this ciphertext of a phone number within the last 3 days.
+
+        Args:
+            access_token: Of the app in which it was made.
+            encrypted_data: The ciphertext as the phone gave it.
+            envelope: What the call is sealed in, if the app has API security.
 
         Raises:
             WeChatError: WeChat refused for another reason than that it did not.
             WeChatUnavailableError: No answer; safe to repeat.
+            AuthError: ``misconfigured``, from the envelope.
         """
         try:
             reply = self._call(
@@ -257,6 +278,7 @@ class WeChat:
                 "/wxa/business/checkencryptedmsg",
                 {"access_token": access_token},
                 {"encrypted_msg_hash": encrypted_data_hash(encrypted_data)},
+                envelope=envelope,
             )
         except WeChatError as error:
             if error.errcode == NOT_MADE_BY_WECHAT:
@@ -300,6 +322,7 @@ class WeChat:
         body: Mapping[str, object] | None = None,
         *,
         reserve: float = 0,
+        envelope: "Envelope | None" = None,
     ) -> dict[str, Any]:
         """Make one call and judge the reply by its content.
 
@@ -312,7 +335,19 @@ class WeChat:
         try:
             # WeChat's own JSON may hold half a character: it goes back, and is refused there.
             encoded = urlencode(query or {}, errors="surrogatepass")
-            reply = self._send(call, method, f"{path}?{encoded}", body, reserve)
+            target = f"{path}?{encoded}"
+            ends = self._clock() + invocation.remaining(self._budget.total + reserve) - reserve
+            if envelope is None:
+                content = None if body is None else json.dumps(body).encode("ascii")
+                headers = {} if content is None else {"Content-Type": "application/json"}
+                urls = [base_url + target for base_url in self._base_urls]
+                _, reply = self._send(call, method, urls, headers, content, ends)
+            else:
+                # The address is sealed too; nobody knows whether WeChat's other host has another.
+                base_url = self._base_urls[0]
+                send = partial(self._send, call, method, [base_url + target], ends=ends)
+                parameters = {**(query or {}), **(body or {})}
+                reply = envelope.exchange(call, base_url + path, parameters, send)
             errcode = reply.get("errcode", 0)
         finally:
             invocation.measure_ms("WeChatLatency", (self._clock() - started) * 1000)
@@ -336,21 +371,20 @@ class WeChat:
         self,
         call: str,
         method: str,
-        target: str,
-        body: Mapping[str, object] | None,
-        reserve: float,
-    ) -> dict[str, Any]:
+        urls: Sequence[str],
+        headers: Mapping[str, str],
+        content: bytes | None,
+        ends: float,
+    ) -> tuple[Answer, dict[str, Any]]:
+        """Send a request to the first of the addresses that can be connected to."""
         if self._clock() < self._silent_until:
             raise WeChatUnavailableError(call, "silent a moment ago")
-        content = None if body is None else json.dumps(body).encode("ascii")
-        headers = {} if content is None else {"Content-Type": "application/json"}
-        ends = self._clock() + invocation.remaining(self._budget.total + reserve) - reserve
         failure = TransportError("no address", sent=False)
-        for base_url in self._base_urls:
+        for url in urls:
             budget = replace(self._budget, total=ends - self._clock())
             try:
                 answer = self._connections.request(
-                    method, base_url + target, budget=budget, headers=headers, body=content
+                    method, url, budget=budget, headers=headers, body=content
                 )
             except TransportError as error:
                 failure = error
@@ -359,7 +393,7 @@ class WeChat:
                     break
             else:
                 self._silent_calls = 0
-                return _read(call, answer)
+                return answer, _read(call, answer)
         if failure.late:
             self._silent_calls += 1
             if self._silent_calls >= SILENT_CALLS:

@@ -6,6 +6,9 @@
 * Sealing of what we store ourselves: :class:`KeyRing`.
 * Base64 as it arrives from phones: :func:`decode_base64`, :func:`repair_base64`.
 * JSON without Python's extensions: :func:`parse_json`.
+
+For apps with API security alone, and so not imported here: ``wechat_crypto.api_security`` (signed
+and encrypted calls) and ``wechat_crypto.api_keys``.
 """
 
 from wechat_crypto.encoding import Base64Error, decode_base64, repair_base64

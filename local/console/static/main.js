@@ -62,6 +62,10 @@ const SCENES = {
       showBusy(true)
       return tapNew()
     }),
+    secured: () => act('api_security').then(({ on }) => {
+      showSecured(on)
+      return tapNew()
+    }),
   },
   again: {
     heal,
@@ -78,6 +82,7 @@ const SCENES = {
 
 let playing = false
 let busy = false // whether WeChat is
+let secured = false // whether the app has API security
 
 /** Play one scene at a time, under a heading of its own. */
 async function play(name, scene) {
@@ -112,11 +117,17 @@ function showScenes() {
   )
   document.querySelector('.scenes').replaceChildren(...Object.entries(SCENES).map(group))
   showBusy(busy)
+  showSecured(secured)
 }
 
 function showBusy(is) {
   busy = is
   document.querySelector('[data-scene=busy]').setAttribute('aria-pressed', String(busy))
+}
+
+function showSecured(is) {
+  secured = is
+  document.querySelector('[data-scene=secured]').setAttribute('aria-pressed', String(secured))
 }
 
 function show() {

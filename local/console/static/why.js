@@ -13,6 +13,7 @@ const item = (operation, target, more = () => true) =>
   message => message.name === operation && message.target === target && more(message)
 const updates = (text, more = () => true) => message =>
   (message.sent.UpdateExpression || '').includes(text) && more(message)
+const sealed = ({ got, outcome }) => !outcome && Boolean(got && got.opened)
 const exchanged = asked => asked.some(({ name, outcome }) => name === 'getPhoneNumber' && !outcome)
 const expired = ({ got, at }) => got && got.Item && got.Item.expires_at <= at
 
@@ -113,6 +114,9 @@ const WHY = {
     [named('getStableAccessToken', ok), [
       '调微信接口要 access_token。稳定版：各服务器拿到同一个，不会互相挤掉。',
       "WeChat's API wants an access_token. The stable one is the same for all servers: none kills another's."]],
+    [named('getPhoneNumber', sealed), [
+      'API 安全：请求加密并签名，答案先验签再解密。opened 是密文里的内容。',
+      'API security: encrypted and signed; the answer is verified, then decrypted. "opened" is what is inside.']],
     [named('getPhoneNumber', ok), [
       '真正的兑换：code 就此用掉，微信给出号码，并计费一次。',
       'The one real exchange: the code is spent, WeChat tells the number and bills it.']],
@@ -178,6 +182,10 @@ const WHY = {
       '微信作废了 access_token（例如别的服务器刷新了它）。',
       'WeChat has dropped the access_token, as when another server refreshed it.']],
     [named('wechat_busy'), ['微信从现在起一律回答“系统繁忙”。', 'From now on WeChat answers "system busy".']],
+    [named('api_security_on'), [
+      '管理员开启 API 安全，运维把密钥存入 AppSecrets。',
+      'The owner switches API security on, the operator stores its keys in AppSecrets.']],
+    [named('api_security_off'), ['关闭 API 安全，密钥取出。', 'API security is off again, its keys are taken out.']],
     [named('healed'), ['微信恢复正常。', 'WeChat works again.']],
   ],
 }
@@ -191,5 +199,7 @@ export const NOTES = {
   session_expired: ['会话过期', 'The session expires'],
   access_token_dead: ['access_token 失效', 'access_token dies'],
   wechat_busy: ['微信繁忙', 'WeChat is busy'],
+  api_security_on: ['开启 API 安全', 'API security is switched on'],
+  api_security_off: ['关闭 API 安全', 'API security is switched off'],
   healed: ['恢复正常', 'Healed'],
 }

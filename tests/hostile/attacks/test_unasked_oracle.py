@@ -109,7 +109,9 @@ def attacker(deployment: Deployment, kind: type[FailureBudget]) -> Attacker:
         table, deployment.backend.secrets, limit=BUDGET if kind is FailureBudget else 2**31
     )
     wechat = cast(WeChat, None)  # is never reached
-    open_data = OpenData(budget, QuotaUsedUp(), wechat, max_age=600, check_encrypted_data=True)
+    open_data = OpenData(
+        budget, QuotaUsedUp(), wechat, lambda _: None, max_age=600, check_encrypted_data=True
+    )
     session_key = base64.b64encode(KEY).decode()
     session = Session(bytes(16), "", APPID, OPENID, None, session_key, 2**40)
     return Attacker(open_data, session, budget, Counter())

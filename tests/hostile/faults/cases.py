@@ -28,6 +28,11 @@ class Scene:
     def token(self) -> str:
         return self.api.logged_in(self.phone)
 
+    def secure(self) -> None:
+        """Have API security; to make its keys takes long, so once is enough."""
+        if not self.deployment.wechat.api_security:
+            self.deployment.secure()
+
 
 def outcome(answer: Answer) -> Outcome:
     if answer.status < 300:
@@ -80,6 +85,16 @@ def decrypt_what_cannot_be(scene: Scene) -> Ask:
 def decrypt_a_cloud_id(scene: Scene) -> Ask:
     token, tap = scene.token(), scene.phone.tap_phone_number()
     return lambda: outcome(scene.api.decrypt(token=token, cloudID=tap.cloud_id))
+
+
+def phone_with_api_security(scene: Scene) -> Ask:
+    scene.secure()
+    return phone(scene)
+
+
+def decrypt_with_api_security(scene: Scene) -> Ask:
+    scene.secure()
+    return decrypt(scene)
 
 
 def session(scene: Scene) -> Ask:
@@ -172,6 +187,8 @@ REQUESTS: dict[str, Callable[[Scene], Ask]] = {
     "POST /phone, account function": with_account_function(phone_with_session),
     "POST /decrypt, account function": with_account_function(decrypt),
     "POST /decrypt, one shot, account function": with_account_function(decrypt_in_one_shot),
+    "POST /phone, API security": phone_with_api_security,
+    "POST /decrypt, API security": decrypt_with_api_security,
     "GET /session": session,
     "GET /session?verify": session_verified,
     "DELETE /session": logout,
@@ -182,3 +199,5 @@ REQUESTS: dict[str, Callable[[Scene], Ask]] = {
     "end_sessions": end_sessions,
     "schedule": schedule,
 }
+SECURED_REQUESTS = ("POST /phone, API security", "POST /decrypt, API security")
+"""Of these the calls are sealed."""

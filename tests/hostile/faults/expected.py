@@ -1,6 +1,6 @@
 """What must come of a fault: a function of the request, the call that fails, and how it fails."""
 
-from tests.hostile.faults.faults import WORK_DONE, Call, Kind
+from tests.hostile.faults.faults import SEALED, WORK_DONE, Call, Kind
 
 Outcome = str
 
@@ -99,7 +99,7 @@ def _is_repeated(call: Call, kind: Kind) -> bool:
 def _problem(call: Call, kind: Kind) -> tuple[int, str, str]:
     if call.is_the_teams:
         return 503, "account_unavailable", "retry"
-    if kind == "denied":
+    if kind == "denied" or kind in SEALED:
         return 500, "misconfigured", "contact_support"
     if not call.is_wechats:
         return 503, "storage_unavailable", "retry"

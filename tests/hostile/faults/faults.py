@@ -15,6 +15,7 @@ from moto.secretsmanager.responses import SecretsManagerResponse
 
 from local.invocations import ACCOUNT_FUNCTION
 from local.simulated_wechat import Fault
+from local.simulated_wechat.api_security import SECURED
 from tests.harness.deployment import Deployment, Raw
 from tests.harness.environment import WatchedConnections
 from wechat_auth.connections import Budget, TransportError
@@ -29,10 +30,13 @@ Kind = Literal[
     "5xx",
     "garbage",  # status 200 and a page of HTML
     "denied",  # a permission is missing, or was withdrawn
+    "altered",  # of a sealed answer: something on the way changed it
+    "plain",  # of a sealed answer: it came in plain text, and nothing vouches for it
 ]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+SEALED: tuple[Kind, ...] = ("altered", "plain")
+KINDS: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind not in SEALED)
 
-WORK_DONE: frozenset[Kind] = frozenset({"reply lost", "too slow"})
+WORK_DONE: frozenset[Kind] = frozenset({"reply lost", "too slow", *SEALED})
 """Of these nobody can tell from outside that the work was done."""
 
 _WECHAT: dict[Kind, Fault] = {
@@ -43,6 +47,7 @@ _WECHAT: dict[Kind, Fault] = {
     "5xx": Fault("*", "status", status=502, times=None),
     "garbage": Fault("*", "html", times=None),
     "denied": Fault("*", "errcode", errcode=48001, times=None),
+    "altered": Fault("*", "altered", times=None),
 }
 _AWS_ERRORS: dict[Kind, tuple[int, str]] = {
     "throttled": (400, "ThrottlingException"),
@@ -81,6 +86,10 @@ class Call:
     def is_made_once(self) -> bool:
         """Whether neither we nor the SDK try again."""
         return self.is_wechats or self.is_the_teams
+
+    def kinds(self, *, secured: bool) -> tuple[Kind, ...]:
+        """Return the ways in which it can fail, in a request of an app with API security or not."""
+        return KINDS + SEALED if secured and self.name in SECURED else KINDS
 
 
 class Outside:
@@ -131,11 +140,17 @@ class Outside:
             self.deployment.wechat.faults.add(
                 replace(_WECHAT[kind], endpoint=call.name, times=None if lasting else 1)
             )
+        self._switch_encryption(on=kind != "plain")
 
     def heal(self) -> None:
         """Let everything work again."""
         self._broken = None
         self.deployment.wechat.faults.clear()
+        self._switch_encryption(on=True)
+
+    def _switch_encryption(self, *, on: bool) -> None:
+        for security in self.deployment.wechat.api_security.values():
+            security.on = on
 
     def _note(self, name: str, of: str, *, repeated: bool) -> Kind | None:
         """Write a call down, and tell what becomes of it."""

@@ -59,6 +59,8 @@ _ZH: dict[Kind, str] = {
     "5xx": "5xx",
     "garbage": "内容错乱",
     "denied": "无权限",
+    "altered": "被篡改",
+    "plain": "明文",
 }
 
 _Comes = tuple[Outcome, Outcome]

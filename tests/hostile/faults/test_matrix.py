@@ -10,8 +10,8 @@ from tests.harness.api import Api
 from tests.harness.deployment import Deployment
 from tests.harness.figures import Say
 from tests.hostile.faults import expected
-from tests.hostile.faults.cases import REQUESTS, Ask, Scene
-from tests.hostile.faults.faults import KINDS, Outside
+from tests.hostile.faults.cases import REQUESTS, SECURED_REQUESTS, Ask, Scene
+from tests.hostile.faults.faults import Outside
 from tests.hostile.faults.integrity import assert_nothing_is_half_written
 from tests.hostile.faults.matrix import Cell, Matrix
 
@@ -49,7 +49,7 @@ def try_every_cell(
         calls = list(outside.calls)
         assert calls
         for call in calls:
-            for kind in KINDS:
+            for kind in call.kinds(secured=request_ in SECURED_REQUESTS):
                 # What is made once has no repetition which could fail.
                 for lasting in (True,) if call.is_made_once else (False, True):
                     ask = prepared()

@@ -14,9 +14,14 @@ HANDLERS = sorted((ROOT / "functions").glob("*/app.py"))
 CRYPTO = sorted((ROOT / "layers/crypto/wechat_crypto").rglob("*.py"))
 AUTH = sorted((ROOT / "layers/auth/wechat_auth").rglob("*.py"))
 
-PURE = {"base64", "binascii", "collections", "functools", "hashlib", "hmac", "json", "math", "re",
-        "secrets", "typing"}  # fmt: skip
+PURE = {"base64", "binascii", "collections", "dataclasses", "datetime", "functools", "hashlib",
+        "hmac", "json", "math", "re", "secrets", "typing"}  # fmt: skip
 """What of the standard library wechat_crypto may use: no clock, network, file or environment."""
+OF_API_SECURITY = {
+    "api_keys.py": {"Crypto.PublicKey", "Crypto.Util.asn1"},
+    "api_security.py": {"Crypto.Cipher", "Crypto.Hash", "Crypto.Signature"},
+}
+"""What more of pycryptodome is loaded for apps with API security."""
 LAYER = {"aws_lambda_powertools", "botocore", "urllib3", "wechat_auth", "wechat_crypto"}
 """What wechat_auth may use beside the standard library."""
 
@@ -106,7 +111,8 @@ def test_wechat_crypto_is_pure(path: Path) -> None:
 
 @pytest.mark.parametrize("path", CRYPTO, ids=shown)
 def test_wechat_crypto_loads_of_pycryptodome_only_the_ciphers(path: Path) -> None:
-    assert {name for name in modules(path) if name.startswith("Crypto")} <= {"Crypto.Cipher"}
+    allowed = OF_API_SECURITY.get(path.name, {"Crypto.Cipher"})
+    assert {name for name in modules(path) if name.startswith("Crypto")} <= allowed
 
 
 @pytest.mark.parametrize("path", AUTH, ids=shown)
@@ -132,6 +138,7 @@ FLOORS = (
     {"failure_budget"},
     {"secret_store"},
     {"storage", "wechat", "codes", "app_secrets", "mistakes"},
+    {"secured_calls"},
     {"connections", "invocation", "settings"},
     {"errors"},
 )
@@ -189,15 +196,40 @@ for path in sys.argv[1:]:
 from wechat_auth.backend import backend
 print(kept, backend.cache_info().currsize)
 """
-    layers = [str(ROOT / "layers/crypto"), str(ROOT / "layers/auth")]
+    paths = [str(ROOT), str(ROOT / "layers/crypto"), str(ROOT / "layers/auth")]
     loaded = subprocess.run(  # noqa: S603
         [sys.executable, "-c", program, *map(str, HANDLERS)],
-        env={"PYTHONPATH": os.pathsep.join(layers)},
+        env={"PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,
         text=True,
         check=True,
     )
     assert loaded.stdout == "[] 0\n"
+
+
+def test_nothing_of_api_security_is_loaded_for_apps_without_it() -> None:
+    program = """
+import runpy, sys
+for path in sys.argv[1:]:
+    runpy.run_path(path)
+from types import SimpleNamespace
+from wechat_auth.backend import Backend
+from wechat_auth.settings import Settings
+aws = SimpleNamespace(secret_text=lambda _: '{"wx0123456789abcdef":"secret"}')
+from tests.harness.settings import REQUIRED
+print(Backend(Settings.from_env(REQUIRED), aws=aws).envelope("wx0123456789abcdef"))
+of_it = ("wechat_crypto.api_", "wechat_auth.secured", "Crypto.PublicKey", "Crypto.Signature")
+print([name for name in sys.modules if name.startswith(of_it)])
+"""
+    paths = [str(ROOT), str(ROOT / "layers/crypto"), str(ROOT / "layers/auth")]
+    loaded = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", program, *map(str, HANDLERS)],
+        env={"PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert loaded.stdout == "None\n[]\n"
 
 
 def test_the_backend_is_all_that_an_environment_keeps() -> None:

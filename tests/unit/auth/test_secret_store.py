@@ -311,7 +311,29 @@ def test_a_binary_secret_has_the_remedy_of_a_malformed_one(vault: Vault) -> None
     assert remedy(vault.store.app_secret, APPID).startswith("the secret is empty or binary: ")
 
 
-@pytest.mark.parametrize("wrong", ["oops", {}, {APPID: ""}])
+def test_an_app_with_api_security_has_its_keys_beside_its_secret(vault: Vault) -> None:
+    keys = {"symmetricKey": {"number": "1", "key": "…"}}
+    vault.put("AppSecrets", {APPID: {"secret": "secret", "apiSecurity": keys}, OTHER: "other"})
+
+    assert (vault.store.app_secret(APPID), vault.store.app_secret(OTHER)) == ("secret", "other")
+    assert vault.store.api_security(APPID) == keys
+    assert vault.store.api_security(OTHER) is None
+    assert vault.store.api_security("wx") is None
+    assert len(vault.reads) == 1
+
+
+@pytest.mark.parametrize("content", ["apiSecurity", '["apiSecurity"]', '"apiSecurity"'])
+def test_api_security_in_another_form_has_the_remedy_of_the_app_secrets(
+    vault: Vault, content: str
+) -> None:
+    vault.put("AppSecrets", content)
+
+    found = remedy(vault.store.api_security, APPID)
+    assert found == remedy(vault.store.app_secret, APPID)
+    assert found.endswith('store {"<appid>":"<AppSecret>"}, by make app-secret (docs/deploy.md)')
+
+
+@pytest.mark.parametrize("wrong", ["oops", {}, {APPID: ""}, {APPID: {"secret": ""}}])
 def test_a_wrong_app_secret_that_was_mended_is_found_within_a_minute(
     vault: Vault, wrong: Any
 ) -> None:

@@ -26,7 +26,13 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from wechat_auth import invocation
-from wechat_auth.errors import TOKEN_REFUSED, WECHAT_UNAVAILABLE, AuthError, WeChatError
+from wechat_auth.errors import (
+    API_SECURITY_REFUSED,
+    TOKEN_REFUSED,
+    WECHAT_UNAVAILABLE,
+    AuthError,
+    WeChatError,
+)
 from wechat_auth.secret_store import SecretStore
 from wechat_auth.storage import StorageError
 from wechat_auth.tokens.sources import TokenSource
@@ -129,6 +135,8 @@ class AccessTokens:
         try:
             return self._calling(appid, token, call)
         except WeChatError as error:
+            if error.errcode in API_SECURITY_REFUSED:
+                self._secrets.app_secret_refused()
             if error.errcode not in TOKEN_REFUSED:
                 raise
         return self._calling(appid, self.get(appid, rejected=token), call)
