@@ -36,7 +36,9 @@ class Scene:
         """Make one with a memory of its own; when it would sleep, the clock moves."""
         backend = self.deployment.backend
         source = app_secret_source(mode, backend.wechat, backend.secrets)
-        return AccessTokens(self.table(), source, backend.secrets, sleep=sleep or self.clock.shift)
+        return AccessTokens(
+            self.table(), lambda _: source, backend.secrets, sleep=sleep or self.clock.shift
+        )
 
     def table(self) -> TokenTable:
         """Return the table as a worker of its own sees it."""

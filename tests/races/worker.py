@@ -158,9 +158,10 @@ class Worker:
             sleep=self._sleep,
         )
         secrets = self.backend.secrets
+        source = app_secret_source(mode, self.wechat, secrets)
         self.tokens = AccessTokens(
             TokenTable(aws.table(place.table), secrets, clock=clock),
-            app_secret_source(mode, self.wechat, secrets),
+            lambda _: source,
             secrets,
             clock=clock,
             sleep=self._sleep,

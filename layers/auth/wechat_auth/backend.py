@@ -113,9 +113,10 @@ class Backend:
         from wechat_auth.tokens.table import TokenTable  # noqa: PLC0415
 
         table = self.aws.table(self.settings.access_tokens_table)
+        source = app_secret_source(self.settings.access_token_mode, self.wechat, self.secrets)
         return AccessTokens(
             TokenTable(table, self.secrets, clock=self.clock),
-            app_secret_source(self.settings.access_token_mode, self.wechat, self.secrets),
+            lambda _: source,
             self.secrets,
             clock=self.clock,
             sleep=self.sleep,

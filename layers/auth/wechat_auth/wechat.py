@@ -143,12 +143,8 @@ class WeChat:
             "js_code": code,
             "grant_type": "authorization_code",
         }
-        reply = self._call("code2Session", "GET", "/sns/jscode2session", query, reserve=reserve)
-        return Code2Session(
-            openid=_text(reply, "openid", "code2Session"),
-            session_key=_text(reply, "session_key", "code2Session"),
-            unionid=_optional_text(reply, "unionid"),
-        )
+        reply = self.ask("code2Session", "GET", "/sns/jscode2session", query, reserve=reserve)
+        return user_of(reply, "code2Session")
 
     def stable_access_token(self, appid: str, secret: str, *, force: bool = False) -> AccessToken:
         """Get the app's access_token; the same one for every server until its last 5 minutes.
@@ -169,8 +165,8 @@ class WeChat:
             "secret": secret,
             "force_refresh": force,
         }
-        reply = self._call("getStableAccessToken", "POST", "/cgi-bin/stable_token", body=body)
-        return _access_token(reply, "getStableAccessToken")
+        reply = self.ask("getStableAccessToken", "POST", "/cgi-bin/stable_token", body=body)
+        return token_of(reply, "getStableAccessToken")
 
     def classic_access_token(self, appid: str, secret: str) -> AccessToken:
         """Get a new access_token; it replaces the one before.
@@ -180,8 +176,8 @@ class WeChat:
             WeChatUnavailableError: No answer.
         """
         query = {"grant_type": "client_credential", "appid": appid, "secret": secret}
-        reply = self._call("getAccessToken", "GET", "/cgi-bin/token", query)
-        return _access_token(reply, "getAccessToken")
+        reply = self.ask("getAccessToken", "GET", "/cgi-bin/token", query)
+        return token_of(reply, "getAccessToken")
 
     def phone_number(
         self,
@@ -207,7 +203,7 @@ class WeChat:
             AuthError: ``misconfigured``, from the envelope.
         """
         body = {"code": code} if openid is None else {"code": code, "openid": openid}
-        reply = self._call(
+        reply = self.ask(
             "getPhoneNumber",
             "POST",
             "/wxa/business/getuserphonenumber",
@@ -219,8 +215,8 @@ class WeChat:
         info = reply.get("phone_info")
         if not isinstance(info, dict):
             raise WeChatUnavailableError("getPhoneNumber", "a reply without phone_info")
-        number = _text(info, "phoneNumber", "getPhoneNumber")
-        pure = _text(info, "purePhoneNumber", "getPhoneNumber")
+        number = text_of(info, "phoneNumber", "getPhoneNumber")
+        pure = text_of(info, "purePhoneNumber", "getPhoneNumber")
         country = country_code(info.get("countryCode"), number, pure)
         if not country:
             raise WeChatUnavailableError("getPhoneNumber", "a reply without countryCode")
@@ -235,7 +231,7 @@ class WeChat:
         """
         query = _signed(access_token, openid, session_key)
         try:
-            self._call("checkSessionKey", "GET", "/wxa/checksession", query)
+            self.ask("checkSessionKey", "GET", "/wxa/checksession", query)
         except WeChatError as error:
             if error.errcode in KEY_NOT_LIVE:
                 return False
@@ -253,8 +249,8 @@ class WeChat:
             WeChatUnavailableError: No answer.
         """
         query = _signed(access_token, openid, session_key)
-        reply = self._call("resetUserSessionKey", "GET", "/wxa/resetusersessionkey", query)
-        return _text(reply, "session_key", "resetUserSessionKey")
+        reply = self.ask("resetUserSessionKey", "GET", "/wxa/resetusersessionkey", query)
+        return text_of(reply, "session_key", "resetUserSessionKey")
 
     def check_encrypted_data(
         self, access_token: str, encrypted_data: str, envelope: "Envelope | None" = None
@@ -272,7 +268,7 @@ class WeChat:
             AuthError: ``misconfigured``, from the envelope.
         """
         try:
-            reply = self._call(
+            reply = self.ask(
                 "checkEncryptedData",
                 "POST",
                 "/wxa/business/checkencryptedmsg",
@@ -297,7 +293,7 @@ class WeChat:
             WeChatError: WeChat refused the call.
             WeChatUnavailableError: No answer; safe to repeat.
         """
-        reply = self._call(
+        reply = self.ask(
             "getOpenData",
             "POST",
             "/wxa/getopendata",
@@ -313,7 +309,7 @@ class WeChat:
         data = content.get("data") if isinstance(content, dict) else None
         return data if isinstance(data, dict) else None
 
-    def _call(
+    def ask(
         self,
         call: str,
         method: str,
@@ -325,6 +321,15 @@ class WeChat:
         envelope: "Envelope | None" = None,
     ) -> dict[str, Any]:
         """Make one call and judge the reply by its content.
+
+        Args:
+            call: WeChat's name of it.
+            method: ``GET`` or ``POST``.
+            path: Where it is.
+            query: Its query.
+            body: Its body.
+            reserve: Seconds of the invocation to leave for what must come after.
+            envelope: What it is sealed in, if the app has API security.
 
         Raises:
             WeChatError: ``errcode`` is there and not 0.
@@ -401,6 +406,15 @@ class WeChat:
         raise WeChatUnavailableError(call, failure.reason, sent=failure.sent)
 
 
+def user_of(reply: Mapping[str, Any], call: str) -> Code2Session:
+    """Read who a login code stands for."""
+    return Code2Session(
+        openid=text_of(reply, "openid", call),
+        session_key=text_of(reply, "session_key", call),
+        unionid=_optional_text(reply, "unionid"),
+    )
+
+
 def watermark_time(data: Mapping[str, Any]) -> int | None:
     """Return when WeChat handed data out, in seconds since 1970; ``None`` if it does not say."""
     watermark = data.get("watermark")
@@ -423,7 +437,12 @@ def _parse(content: str | bytes) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def _text(reply: Mapping[str, Any], name: str, call: str) -> str:
+def text_of(reply: Mapping[str, Any], name: str, call: str) -> str:
+    """Read a text that must be in a reply.
+
+    Raises:
+        WeChatUnavailableError: It is not there: this is no answer of WeChat's.
+    """
     value = reply.get(name)
     if not isinstance(value, str) or not value:
         raise WeChatUnavailableError(call, f"a reply without {name}")
@@ -451,11 +470,16 @@ def _optional_text(reply: Mapping[str, Any], name: str) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _access_token(reply: Mapping[str, Any], call: str) -> AccessToken:
+def token_of(reply: Mapping[str, Any], call: str, name: str = "access_token") -> AccessToken:
+    """Read a token, and how long it lives.
+
+    Raises:
+        WeChatUnavailableError: They are not there: this is no answer of WeChat's.
+    """
     expires_in = reply.get("expires_in")
     if isinstance(expires_in, bool) or not isinstance(expires_in, int) or expires_in <= 0:
         raise WeChatUnavailableError(call, "a reply without expires_in")
-    return AccessToken(_text(reply, "access_token", call), min(expires_in, _LONGEST_LIFE))
+    return AccessToken(text_of(reply, name, call), min(expires_in, _LONGEST_LIFE))
 
 
 def _signed(access_token: str, openid: str, session_key: str) -> dict[str, str]:

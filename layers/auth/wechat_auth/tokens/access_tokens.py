@@ -94,7 +94,7 @@ class AccessTokens:
 
     Args:
         table: The row that all environments share.
-        source: Where new tokens come from.
+        source_of: Returns where an app's new tokens come from.
         secrets: For the key ring.
         clock: Gives the time in seconds.
         sleep: Waits for seconds.
@@ -104,7 +104,7 @@ class AccessTokens:
     def __init__(
         self,
         table: TokenTable,
-        source: TokenSource,
+        source_of: Callable[[str], TokenSource],
         secrets: SecretStore,
         *,
         clock: Callable[[], float] = time.time,
@@ -112,7 +112,7 @@ class AccessTokens:
         jitter: Callable[[float, float], float] = _random.uniform,
     ) -> None:
         self._table = table
-        self._source = source
+        self._source_of = source_of
         self._secrets = secrets
         self._clock = clock
         self._sleep = sleep
@@ -230,7 +230,7 @@ class AccessTokens:
                     failed_before = row.failed_version
                     invocation.count("AccessTokenWaits")
                 elif row.failed_version > failed_before:
-                    raise self._failure(row.failed_errcode)  # another worker tried meanwhile
+                    raise self._failure(appid, row.failed_errcode)  # another worker tried meanwhile
             left = self._time_left(began)
             if left <= 0:
                 raise AuthError(WECHAT_UNAVAILABLE, "No access_token came in time: try again.")
@@ -259,6 +259,7 @@ class AccessTokens:
         if self._clock() < row.lease_until:
             return None
         self._secrets.key_ring()  # without which nothing could be written
+        self._source_of(appid).prepare(appid)
         lease = self._table.take_lease(appid, row)
         if lease is None:
             return None
@@ -292,8 +293,9 @@ class AccessTokens:
     def _issue_another(self, renewal: _Renewal) -> tuple[AccessToken, float]:
         """Get a token other than the rejected one, by force only if it must be."""
         row, rejected = renewal.row, renewal.rejected
+        source = self._source_of(renewal.lease.appid)
         just_asked = self._clock() < row.asked_at + PAUSE_AFTER_SAME
-        if row.token is None or row.token != rejected or (self._source.reissues and not just_asked):
+        if row.token is None or row.token != rejected or (source.reissues and not just_asked):
             issued, asked_at = self._issue(renewal.lease.appid, force=False)
             if issued.token != rejected:
                 return issued, asked_at
@@ -333,7 +335,7 @@ class AccessTokens:
     def _issue(self, appid: str, *, force: bool) -> tuple[AccessToken, float]:
         """Ask WeChat; a token's life counts from before the call."""
         asked_at = self._clock()
-        return self._source.issue(appid, force=force), asked_at
+        return self._source_of(appid).issue(appid, force=force), asked_at
 
     def _give_up(self, lease: Lease, errcode: int) -> bool:
         """Give the lease back after a failure; ``False`` if another worker holds it already."""
@@ -367,10 +369,10 @@ class AccessTokens:
         self._memory[appid] = _Remembered(token, row.asked_at, row.token_expires_at, look_at)
         return token
 
-    def _failure(self, errcode: int) -> AuthError:
+    def _failure(self, appid: str, errcode: int) -> AuthError:
         """Return the error that another worker's renewal ended with."""
         if errcode:
-            return WeChatError(self._source.call, errcode)
+            return WeChatError(self._source_of(appid).call, errcode)
         return AuthError(WECHAT_UNAVAILABLE)
 
     def _pause(self, seconds: float) -> None:

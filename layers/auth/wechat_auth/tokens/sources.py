@@ -21,6 +21,13 @@ class TokenSource(Protocol):
     def reissues(self) -> bool:
         """Whether it hands out the living token again; if not, each call replaces it."""
 
+    def prepare(self, appid: str) -> None:
+        """Get what the call needs beside the app's own, before anybody waits for it.
+
+        Raises:
+            AuthError: As :meth:`issue`.
+        """
+
     def issue(self, appid: str, *, force: bool) -> AccessToken:
         """Get a token.
 
@@ -42,6 +49,9 @@ class AppSecretSource:
     secrets: SecretStore
     ask: Callable[[str, str, bool], AccessToken]
     """Takes appid, AppSecret and force, and makes the call."""
+
+    def prepare(self, appid: str) -> None:
+        """Do nothing: the AppSecret is all it takes."""
 
     def issue(self, appid: str, *, force: bool) -> AccessToken:
         """Get a token; see `TokenSource`."""
