@@ -142,7 +142,7 @@ def phone_without_login(walk: Walk) -> Answer:
 def code_of_another(walk: Walk) -> Answer:
     """A stranger who got hold of a code gets no number."""
     code = walk.tap()["code"]
-    stranger = Walk(walk.api_url, walk.wechat_url)
+    stranger = replace(walk, phone=f"{walk.phone}-stranger", token="")
     login(stranger)
     answer = stranger.api("POST", "/phone", {"code": code}, stranger.token)
     return expect_problem(answer, 422, "phone_code_rejected", "authorize_again")

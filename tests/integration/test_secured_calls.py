@@ -15,6 +15,7 @@ from local.simulated_wechat.answer import Answer
 from local.simulated_wechat.request import Request
 from local.stack import api_security
 from tests.harness.api import IDEMPOTENCY_KEY, Api, legacy
+from tests.harness.canned import canned, http
 from tests.harness.deployment import Asked, Deployment
 from tests.harness.leaks import Secrets, all_that_is_written
 from wechat_auth.connections import Budget
@@ -134,6 +135,16 @@ class TestBelief:
         with pytest.raises(WeChatError) as caught:
             caller.number()
         assert caught.value.errcode == errcode
+
+    @pytest.mark.parametrize("errcode", ["[]", "{}", '"40234"', "null", "0.5", "40234.0", "true"])
+    def test_an_errcode_that_is_no_number_of_an_error_is_one_all_the_same(
+        self, caller: Caller, errcode: str
+    ) -> None:
+        with canned(http(b'{"errcode": %b}' % errcode.encode())) as caller.url:
+            caller.client = WeChat([caller.url])
+            with pytest.raises(WeChatError) as caught:
+                caller.number()
+        assert caught.value.errcode == -1
 
     def test_a_plain_success_is_refused_with_what_to_switch_on(self, caller: Caller) -> None:
         caller.security.on = False

@@ -4,7 +4,6 @@ import json
 import logging
 import re
 import socket
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from local.simulated_wechat import App, Fault, Phone, SimulatedWeChat, serve
+from tests.harness.canned import canned, http
 from tests.harness.counting import counted
 from wechat_auth.connections import Budget, Connections
 from wechat_auth.errors import (
@@ -563,39 +563,6 @@ def deaf_url() -> Iterator[str]:
         yield f"http://127.0.0.1:{address[1]}"
         for client in waiting:
             client.close()
-
-
-@contextmanager
-def canned(reply: bytes, *, trickle: float = 0) -> Iterator[str]:
-    """Serve one reply to whoever asks; its body byte by byte, ``trickle`` seconds apart, if so."""
-    closing = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            connection, _ = server.accept()
-            with connection:
-                connection.recv(65_536)
-                head, _, body = reply.partition(b"\r\n\r\n")
-                pieces = [head + b"\r\n\r\n"]
-                pieces += [body[i : i + 1] for i in range(len(body))] if trickle else [body]
-                try:
-                    for piece in pieces:
-                        connection.sendall(piece)
-                        if closing.wait(trickle):
-                            return
-                except ConnectionError:
-                    return  # the client had enough
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
-        closing.set()
-        thread.join()
-
-
-def http(body: bytes) -> bytes:
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
 
 
 def phone_reply(country_code: str) -> bytes:

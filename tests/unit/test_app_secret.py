@@ -233,6 +233,7 @@ EXPIRED = certificate(rsa_key("theirs"), datetime(2026, 1, 1, tzinfo=UTC))
          "privateKey.pem: is a certificate: generate the key pair in the console first"),
         ({"certificate": {"number": "theirs", "pem": EXPIRED}},
          "certificate: expired on 2026-01-01: download the platform certificate"),
+        ({"privateKey": "-----BEGIN"}, "privateKey: is missing"),
         ({"certificate": {"number": f"{SERIAL:x}", "file": "platform.cer"}},
          "certificate.number: is the serial number inside the certificate: take the number"),
     ],

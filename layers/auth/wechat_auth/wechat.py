@@ -366,7 +366,7 @@ class WeChat:
                 address = _IPV4.search(message) or _IPV6.search(message)
             raise WeChatError(
                 call,
-                errcode if isinstance(errcode, int) else -1,
+                errcode if type(errcode) is int else -1,
                 rid and (rid[1] or rid[2]),
                 address and address[1],
             )
