@@ -34,7 +34,7 @@ _TIMES: Final = _words(
 """Names of numbers that are moments, so that they may be long."""
 _WORDS: Final = _words(
     """
-    AccessDeniedException account_unavailable attribute_exists attribute_not_exists
+    AccessDeniedException account_unavailable app_not_authorized
     authorization_code
     AccessDeniedException API_Expired_Wechatmp_Timestamp API_Invalid_Appid API_Invalid_Encrypt
     API_Invalid_Signature API_Invalid_Wechatmp_Appid API_Missing_Wechatmp_Appid

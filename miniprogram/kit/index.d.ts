@@ -45,6 +45,7 @@ export type ServerCode =
   | 'wrong_address'
   | 'no_such_route'
   | 'account_refused'
+  | 'app_not_authorized'
   | 'request_too_large'
   | 'login_code_rejected'
   | 'phone_code_rejected'

@@ -75,6 +75,12 @@ ACCOUNT_REFUSED = Problem(
     "This account cannot be used, please contact support",
     "The account function of this service's team refused this user. Do not repeat the request.",
 )  # fmt: skip
+APP_NOT_AUTHORIZED = Problem(
+    "app_not_authorized", 403, "contact_support", "该小程序暂未授权，请联系商家",
+    "This app has not authorised the service, please contact its owner",
+    "The owner of this mini-program has not authorised the third-party platform of this service, "
+    "or has withdrawn it, or appid is another one. Do not repeat the request.",
+)  # fmt: skip
 REQUEST_TOO_LARGE = Problem(
     "request_too_large", 413, "fix_request", "请求内容过大", "The request is too large",
     "The body may hold 16 KiB at most.",
@@ -146,9 +152,10 @@ ACCOUNT_UNAVAILABLE = Problem(
 
 PROBLEMS = (
     INVALID_REQUEST, SESSION_INVALID, CLIENT_INVALID, USER_BLOCKED, USER_RESTRICTED, WRONG_ADDRESS,
-    ACCOUNT_REFUSED, NO_SUCH_ROUTE, REQUEST_TOO_LARGE, LOGIN_CODE_REJECTED, PHONE_CODE_REJECTED,
-    UNDECRYPTABLE, TOO_MANY_REQUESTS, TOO_MANY_FAILURES, INTERNAL_ERROR, MISCONFIGURED,
-    LOGIN_UNFINISHED, QUOTA_EXHAUSTED, STORAGE_UNAVAILABLE, WECHAT_UNAVAILABLE, ACCOUNT_UNAVAILABLE,
+    ACCOUNT_REFUSED, APP_NOT_AUTHORIZED, NO_SUCH_ROUTE, REQUEST_TOO_LARGE, LOGIN_CODE_REJECTED,
+    PHONE_CODE_REJECTED, UNDECRYPTABLE, TOO_MANY_REQUESTS, TOO_MANY_FAILURES, INTERNAL_ERROR,
+    MISCONFIGURED, LOGIN_UNFINISHED, QUOTA_EXHAUSTED, STORAGE_UNAVAILABLE, WECHAT_UNAVAILABLE,
+    ACCOUNT_UNAVAILABLE,
 )  # fmt: skip
 
 
@@ -181,10 +188,37 @@ _ADDRESS = Errcode(
     "WeChat's IP whitelist does not hold the address this call came from: add it in the console, "
     "or switch the whitelist off, or deploy with a fixed egress address",
 )
-_PLATFORM = Errcode(
+_PLATFORM = "open.weixin.qq.com > Management Center > Third-party platform > Development"
+_PLATFORM_SECRET = Errcode(
     MISCONFIGURED,
-    "a call of third-party platforms was refused: WeChatAppIds must be mini-programs whose own "
-    "AppSecret is stored here",
+    f"the platform's AppSecret is wrong or was reset: copy it from {_PLATFORM} and store it again",
+)
+_PLATFORM_TOKEN_REFUSED = Errcode(
+    MISCONFIGURED,
+    "WeChat refuses the component_access_token even after renewal: make sure that no other server "
+    "fetches one for this platform, since each ends the one before",
+)
+_PLATFORM_ADDRESS = Errcode(
+    MISCONFIGURED,
+    "the platform's list of addresses does not hold the one this call came from: deploy with "
+    f"FixedAddresses, enter the output WhitelistAddresses in {_PLATFORM}, and publish (values that "
+    "were not published hold for test accounts alone)",
+)
+_TICKET = Errcode(
+    MISCONFIGURED,
+    "the component_verify_ticket is missing or too old: compare the URL for authorisation events, "
+    f"Token and EncodingAESKey in {_PLATFORM} with docs/third-party-platform.md; pushes are "
+    "restarted by themselves, and a ticket comes every 10 minutes",
+)
+_AUTHORISE_AGAIN = Errcode(
+    MISCONFIGURED,
+    "the authorisation has ended or cannot be used: its owner must authorise the platform again, "
+    "by the link that make authorise prints",
+)
+_PERMISSIONS = Errcode(
+    MISCONFIGURED,
+    "permission set 18 is not granted to the third-party platform that runs this app: tick it in "
+    f"{_PLATFORM}, then the app's owner must authorise the platform again (make authorise)",
 )
 _ACCOUNT = Errcode(
     MISCONFIGURED, "the account is frozen, barred or managed by a third party: see the console"
@@ -219,6 +253,7 @@ ERRCODES: dict[int, Errcode] = {
     40125: _SECRET,
     40163: Errcode(LOGIN_CODE_REJECTED),
     40164: _ADDRESS,
+    40170: _OUR_BUG,
     40226: Errcode(USER_BLOCKED),
     **dict.fromkeys(range(40230, 40234), _UNSECURED),
     40234: Errcode(
@@ -250,10 +285,9 @@ ERRCODES: dict[int, Errcode] = {
     41002: _OUR_BUG,
     41004: _OUR_BUG,
     41008: Errcode(INVALID_REQUEST),
+    41018: _OUR_BUG,
     42001: _TOKEN_REFUSED,
-    42007: Errcode(
-        MISCONFIGURED, "the authorisation has ended: its owner must authorise the app again"
-    ),
+    42007: _AUTHORISE_AGAIN,
     43001: _OUR_BUG,
     43002: _OUR_BUG,
     43003: Errcode(MISCONFIGURED, "WeChat takes HTTPS alone: correct WeChatBaseUrls"),
@@ -264,7 +298,7 @@ ERRCODES: dict[int, Errcode] = {
         "for clearing it",
     ),
     45011: Errcode(TOO_MANY_REQUESTS),
-    45035: _ADDRESS,
+    45035: _PLATFORM_ADDRESS,
     47001: _OUR_BUG,
     48001: Errcode(
         MISCONFIGURED,
@@ -276,19 +310,27 @@ ERRCODES: dict[int, Errcode] = {
     50002: Errcode(USER_RESTRICTED),
     50004: _ACCOUNT,
     50007: _ACCOUNT,
-    61003: _PLATFORM,
-    61004: _ADDRESS,
-    61005: _PLATFORM,
-    61006: _PLATFORM,
-    61007: Errcode(
-        MISCONFIGURED,
-        "permission set 18 is not granted to the third-party platform that runs this app",
+    61003: Errcode(
+        APP_NOT_AUTHORIZED,
+        "WeChat says that this app has not authorised the platform: if it lasts, see make "
+        "merchants, and send the app's owner the link that make authorise prints",
     ),
-    61009: _PLATFORM,
-    61010: _PLATFORM,
-    61011: _PLATFORM,
-    **dict.fromkeys(range(61014, 61018), _PLATFORM),
-    61023: _PLATFORM,
+    61004: _PLATFORM_ADDRESS,
+    61005: _TICKET,
+    61006: _TICKET,
+    61007: _PERMISSIONS,
+    61009: _AUTHORISE_AGAIN,
+    61010: _AUTHORISE_AGAIN,
+    61011: Errcode(
+        MISCONFIGURED,
+        "WeChat knows no third-party platform by this appid: compare ComponentAppId with "
+        f"{_PLATFORM}; a mini-program's appid belongs into WeChatAppIds",
+    ),
+    61014: _OUR_BUG,
+    61015: _OUR_BUG,
+    61016: _PERMISSIONS,
+    61017: _PERMISSIONS,
+    61023: _AUTHORISE_AGAIN,
     61024: _ACCOUNT,
     87007: Errcode(UNDECRYPTABLE),
     87008: _OUR_BUG,
@@ -309,6 +351,14 @@ ERRCODES_OF_CALL: dict[tuple[str, int], Errcode] = {
     ("getAccessToken", 40001): _SECRET,
     ("code2Session", 40001): _SECRET,
     ("code2Session", 40003): _OUR_BUG,
+    ("getComponentAccessToken", 40001): _PLATFORM_SECRET,
+    ("getComponentAccessToken", 40125): _PLATFORM_SECRET,
+    ("startPushTicket", 40001): _PLATFORM_SECRET,
+    ("startPushTicket", 40125): _PLATFORM_SECRET,
+    ("getAuthorizerAccessToken", 40001): _PLATFORM_TOKEN_REFUSED,
+    ("getAuthorizerRefreshToken", 40001): _PLATFORM_TOKEN_REFUSED,
+    ("thirdpartyCode2Session", 40001): _PLATFORM_TOKEN_REFUSED,
+    ("thirdpartyCode2Session", 40003): _OUR_BUG,
     ("checkEncryptedData", 48001): Errcode(
         MISCONFIGURED,
         "the app may not use checkEncryptedData: see the console, or deploy with "
@@ -333,8 +383,14 @@ CODE_INVALID = 40029
 """The errcode of a login or phone code that is unknown, of the other kind or expired."""
 APPID_INVALID = 40013
 """The errcode of an appid that is wrong; of getPhoneNumber, of a code that is another app's."""
-ADDRESS_REFUSED = 40164
-"""The errcode of a call from an address that the IP whitelist does not hold."""
+ADDRESS_REFUSED = frozenset({40164, 45035, 61004})
+"""errcodes of a call from an address that the IP whitelist does not hold."""
+NOT_AUTHORIZED = 61003
+"""The errcode of an app that has not authorised the platform; it comes and goes at times."""
+REFRESH_TOKEN_INVALID = 61023
+"""The errcode of a merchant's refresh token that is lost, or was replaced."""
+AUTHORIZATION_CODE_SPENT = frozenset({61009, 61010})
+"""errcodes of an authorisation code that was used, or is too old."""
 API_SECURITY_REFUSED = frozenset(range(40230, 40240))
 """errcodes by which a call is refused for its keys (API security), before WeChat looks into it."""
 NOT_MADE_BY_WECHAT = 1
@@ -396,7 +452,7 @@ class WeChatError(AuthError):
         call: WeChat's name of the call, like ``code2Session``.
         errcode: What it answered.
         rid: WeChat's request id, if it gave one.
-        address: The caller's address that WeChat named, with 40164.
+        address: The caller's address, if WeChat named it.
     """
 
     def __init__(

@@ -361,12 +361,13 @@ class WeChat:
         if errcode != 0:
             message = str(reply.get("errmsg", ""))
             rid = _RID.search(message)
+            known = errcode if type(errcode) is int else -1
             address = None
-            if errcode == ADDRESS_REFUSED:
+            if known in ADDRESS_REFUSED:
                 address = _IPV4.search(message) or _IPV6.search(message)
             raise WeChatError(
                 call,
-                errcode if type(errcode) is int else -1,
+                known,
                 rid and (rid[1] or rid[2]),
                 address and address[1],
             )

@@ -31,6 +31,7 @@ CONTRACT = {
     "no_such_route": (404, "fix_request", None),
     "wrong_address": (403, "fix_request", None),
     "account_refused": (403, "contact_support", None),
+    "app_not_authorized": (403, "contact_support", None),
     "request_too_large": (413, "fix_request", None),
     "login_code_rejected": (422, "login_again", None),
     "phone_code_rejected": (422, "authorize_again", None),
@@ -46,7 +47,8 @@ CONTRACT = {
     "account_unavailable": (503, "retry", 1),
 }
 
-QUOTA = 45009  # the one that is both: the client waits, the operator looks
+QUOTA = 45009  # one that is both: the client waits, the operator looks
+NOT_AUTHORIZED = 61003  # the other: the client is told, the operator sends a link
 
 
 def code(problem: Problem) -> str:
@@ -93,7 +95,9 @@ def test_who_is_told_to_wait_or_retry_is_told_how_long(problem: Problem) -> None
 def test_what_only_the_operator_can_mend_has_a_remedy_and_hides_its_cause() -> None:
     rows = [*ERRCODES.items(), *((errcode, row) for (_, errcode), row in ERRCODES_OF_CALL.items())]
     for errcode, row in rows:
-        assert (row.remedy is not None) is (row.problem is MISCONFIGURED or errcode == QUOTA)
+        assert (row.remedy is not None) is (
+            row.problem is MISCONFIGURED or errcode in (QUOTA, NOT_AUTHORIZED)
+        )
 
 
 def test_a_spent_quota_makes_the_client_wait_and_the_operator_look() -> None:
@@ -109,6 +113,13 @@ def test_a_spent_quota_makes_the_client_wait_and_the_operator_look() -> None:
         ("getPhoneNumber", 40001, "misconfigured", "refuses the access_token"),
         ("code2Session", 40029, "login_code_rejected", None),
         ("getPhoneNumber", 40013, "invalid_request", None),
+        ("getComponentAccessToken", 40125, "misconfigured", "the platform's AppSecret is wrong"),
+        ("getComponentAccessToken", 61006, "misconfigured", "every 10 minutes"),
+        ("getAuthorizerAccessToken", 40001, "misconfigured", "each ends the one before"),
+        ("thirdpartyCode2Session", 61003, "app_not_authorized", "make merchants"),
+        ("thirdpartyCode2Session", 40029, "login_code_rejected", None),
+        ("getPhoneNumber", 61007, "misconfigured", "permission set 18"),
+        ("getPhoneNumber", 61004, "misconfigured", "the output WhitelistAddresses"),
         ("code2Session", 40013, "misconfigured", "the appid is wrong"),
         ("getPhoneNumber", 40029, "phone_code_rejected", None),
     ],
