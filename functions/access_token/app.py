@@ -8,7 +8,7 @@ from wechat_auth.http import Event, invoked
 @invoked
 def handler(event: Event, backend: Backend) -> dict[str, str | int]:
     """Answer ``accessToken`` and ``expiresAt``; another one than ``rejected``, if that is sent."""
-    appid = fields.appid(event, backend.settings.appids)
+    appid = fields.appid(event, backend.apps)
     access_tokens = backend.access_tokens
     token = access_tokens.get(appid, rejected=fields.rejected(event))
     return {"accessToken": token, "expiresAt": access_tokens.expires_at(appid)}

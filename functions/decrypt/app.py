@@ -14,19 +14,21 @@ def handler(request: Request, backend: Backend) -> Reply:
     logs_in = "code" in body
     token = request.optional_bearer() if logs_in else request.bearer()
     encrypted = fields.open_data(body)
-    appids, sessions = backend.settings.appids, backend.sessions
+    apps, sessions = backend.apps, backend.sessions
     if token and not logs_in:
         history = sessions.find_with_history(token)
-        fields.appid(body, appids, history.session)
+        fields.appid(body, apps, history.session)
         return Reply(200, backend.open_data.read(encrypted, history))
     code = fields.code(body)
+    appid = fields.appid(body, apps, sessions.find(token) if token else None)
     issued = login(
-        fields.appid(body, appids, sessions.find(token) if token else None),
+        appid,
         code,
         secrets=backend.secrets,
         wechat=backend.wechat,
         sessions=sessions,
         account_function=backend.account_function,
+        platform=backend.platform_of(appid),
     )
     try:
         with login_code_spent():

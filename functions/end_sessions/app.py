@@ -8,7 +8,7 @@ from wechat_auth.http import Event, invoked
 @invoked
 def handler(event: Event, backend: Backend) -> dict[str, int]:
     """Answer how many sessions ``ended``; what fails halfway can be sent again."""
-    appid = fields.appid(event, backend.settings.appids)
+    appid = fields.appid(event, backend.apps)
     openids = fields.openids(event)
     ended = sum(backend.sessions.end_all_of(appid, openid) for openid in openids)
     invocation.logger.info(

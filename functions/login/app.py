@@ -10,18 +10,20 @@ from wechat_auth.login import login
 def handler(request: Request, backend: Backend) -> Reply:
     """Answer ``token``, ``expiresAt``, and what the account function has for the client."""
     body = request.body()
+    appid = fields.appid(body, backend.apps)
     issued = login(
-        fields.appid(body, backend.settings.appids),
+        appid,
         fields.code(body),
         secrets=backend.secrets,
         wechat=backend.wechat,
         sessions=backend.sessions,
         account_function=backend.account_function,
+        platform=backend.platform_of(appid),
     )
     return Reply(200, issued.document())
 
 
 prepare(
     calls_wechat=True,
-    reads=lambda backend: backend.secrets.app_secret(backend.settings.appids[0]),
+    reads=lambda backend: backend.secrets.app_secret(backend.settings.with_app_secret[0]),
 )

@@ -15,7 +15,7 @@ def handler(request: Request, backend: Backend) -> Reply:
     code = fields.code(body)
     session = backend.sessions.find(token) if token else None
     answer = exchange_phone_code(
-        fields.appid(body, settings.appids, session),
+        fields.appid(body, backend.apps, session),
         code,
         session,
         request.idempotency_key(),

@@ -9,6 +9,10 @@ The rooms of this package, from the roof to the cellar; each imports only from b
   what a server of the team's asks.
 * ``fields`` – what a request's body may hold.
 * ``account`` – the team's own account function, if there is one.
+* ``platform`` – a third-party platform, where there is one: ``platform.authorizations`` (who
+  authorises it, and what its schedule looks after), ``platform.platform`` (whom it serves),
+  ``platform.sources`` (its tokens), ``platform.table`` (ticket and refresh tokens),
+  ``platform.calls`` (its part of WeChat's API).
 * ``sessions`` – our own session tokens; ``failure_budget`` – failed decryptions of a day;
   ``phone_records`` – what is kept of a phone exchange; ``codes`` – the two kinds of code.
 * ``tokens`` – one access_token for every environment: ``tokens.access_tokens`` (who renews when),
@@ -19,6 +23,6 @@ The rooms of this package, from the roof to the cellar; each imports only from b
 * ``storage`` – DynamoDB, Secrets Manager and Lambda, and where botocore stops.
 * ``connections`` – HTTP on which every request has one deadline, for both.
 * ``invocation`` – time budget, metrics and log of the one request being served.
-* ``settings`` – what a deployment can choose.
+* ``settings`` – what a deployment can choose; ``apps`` – which mini-programs it serves.
 * ``errors`` – every error, and the table of WeChat's errcodes.
 """

@@ -14,6 +14,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from wechat_auth import invocation
+from wechat_auth.apps import Apps
 from wechat_auth.connections import Connections
 from wechat_auth.failure_budget import FailureBudget
 from wechat_auth.secret_store import SecretStore
@@ -29,8 +30,11 @@ if TYPE_CHECKING:
     from wechat_auth.account import AccountFunction
     from wechat_auth.open_data import OpenData
     from wechat_auth.phone_records import PhoneRecords
+    from wechat_auth.platform.platform import Platform
     from wechat_auth.secured_calls import Envelope
     from wechat_auth.tokens.access_tokens import AccessTokens
+    from wechat_auth.tokens.sources import TokenSource
+    from wechat_auth.tokens.table import TokenTable
 
 
 class Backend:
@@ -84,11 +88,40 @@ class Backend:
         return Sessions(
             self._sessions_table,
             self.secrets,
-            appids=self.settings.appids,
+            appids=self.apps,
             life=self.settings.session_life,
             clock=self.clock,
             sleep=self.sleep,
         )
+
+    @cached_property
+    def apps(self) -> Apps:
+        """The mini-programs that are served."""
+        return Apps(self.settings.appids, self.platform)
+
+    @cached_property
+    def platform(self) -> "Platform | None":
+        """The third-party platform; imported here, since most teams have none."""
+        appid = self.settings.component_appid
+        if not appid:
+            return None
+        from wechat_auth.platform.calls import PlatformCalls  # noqa: PLC0415
+        from wechat_auth.platform.platform import Platform  # noqa: PLC0415
+        from wechat_auth.platform.table import PlatformTable  # noqa: PLC0415
+
+        table = self.aws.table(self.settings.platform_table)
+        return Platform(
+            appid,
+            PlatformTable(table, appid, self.secrets, clock=self.clock),
+            PlatformCalls(self.wechat, appid),
+            self.secrets,
+            access_tokens=lambda: self.access_tokens,
+            clock=self.clock,
+        )
+
+    def platform_of(self, appid: str) -> "Platform | None":
+        """Return the platform if an app is a merchant's; ``None`` for an own one."""
+        return None if appid in self.settings.appids else self.platform
 
     @cached_property
     def account_function(self) -> "AccountFunction | None":
@@ -110,17 +143,28 @@ class Backend:
         """The access_tokens; imported here, since login and authorizer need none."""
         from wechat_auth.tokens.access_tokens import AccessTokens  # noqa: PLC0415
         from wechat_auth.tokens.sources import app_secret_source  # noqa: PLC0415
-        from wechat_auth.tokens.table import TokenTable  # noqa: PLC0415
 
-        table = self.aws.table(self.settings.access_tokens_table)
-        source = app_secret_source(self.settings.access_token_mode, self.wechat, self.secrets)
+        own = app_secret_source(self.settings.access_token_mode, self.wechat, self.secrets)
+
+        def source_of(appid: str) -> "TokenSource":
+            platform = self.platform_of(appid)
+            return platform.source(appid) if platform else own
+
         return AccessTokens(
-            TokenTable(table, self.secrets, clock=self.clock),
-            lambda _: source,
+            self.token_table,
+            source_of,
             self.secrets,
             clock=self.clock,
             sleep=self.sleep,
         )
+
+    @cached_property
+    def token_table(self) -> "TokenTable":
+        """The rows that environments share the access_tokens by; imported as those."""
+        from wechat_auth.tokens.table import TokenTable  # noqa: PLC0415
+
+        table = self.aws.table(self.settings.access_tokens_table)
+        return TokenTable(table, self.secrets, clock=self.clock)
 
     def envelope(self, appid: str) -> "Envelope | None":
         """Return what an app's calls are sealed in; imported here, since few have API security.

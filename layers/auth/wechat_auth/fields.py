@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from wechat_auth.errors import SESSION_INVALID, AuthError, invalid_field
+from wechat_auth.apps import Apps
+from wechat_auth.errors import APP_NOT_AUTHORIZED, SESSION_INVALID, AuthError, invalid_field
 from wechat_auth.sessions import Session
 from wechat_crypto import Base64Error, decode_base64, repair_base64
 
 _CODE = re.compile(r"[0-9A-Za-z_-]{1,256}")
 _MOCK_CODE = "the code is a mock one"  # DevTools, in a project without an appid of its own
+_APPID = re.compile(r"wx[0-9a-f]{16}")
 _CLOUD_ID = re.compile(r"[0-9A-Za-z_-]{1,512}")
 _OPENID = re.compile(r"[0-9A-Za-z_-]{1,128}")
 _MOST_OPENIDS = 100
@@ -56,29 +58,33 @@ def code(body: Body) -> str:
     )
 
 
-def appid(body: Body, appids: tuple[str, ...], session: Session | None = None) -> str:
-    """Read ``appid``, or know it: from the session, or if only one mini-program is served.
+def appid(body: Body, apps: Apps, session: Session | None = None) -> str:
+    """Read ``appid``, or know it: from the session, or if there is one own mini-program.
 
     Args:
         body: The request's body.
-        appids: The mini-programs this deployment serves.
+        apps: The mini-programs this deployment serves.
         session: Of the user who is logged in, if anyone; ``appid`` may only repeat its app.
 
     Raises:
-        AuthError: ``session_invalid`` if the session's app is not served here any more.
+        AuthError: ``session_invalid`` if the session's app is not served here any more;
+            ``app_not_authorized`` if it is no merchant's of the platform, where there is one.
     """
     if session:
-        if session.appid not in appids:
+        if session.appid not in apps:
             raise AuthError(SESSION_INVALID)
         if body.get("appid", session.appid) != session.appid:
             raise invalid_field("appid", "must be the app that the Bearer token belongs to")
         return session.appid
     if "appid" not in body:
-        if len(appids) == 1:
-            return appids[0]
+        if len(apps.own) == 1:
+            return apps.own[0]
         raise invalid_field("appid", "is needed, since more than one mini-program is served here")
     value = body["appid"]
-    if not isinstance(value, str) or value not in appids:
+    if apps.merchants is not None and isinstance(value, str) and _APPID.fullmatch(value):
+        if value not in apps:
+            raise AuthError(APP_NOT_AUTHORIZED)
+    elif not isinstance(value, str) or value not in apps:
         raise invalid_field("appid", "must be the appid of a mini-program that is served here")
     return value
 

@@ -21,6 +21,7 @@ from wechat_auth.wechat import WeChat
 
 if TYPE_CHECKING:
     from wechat_auth.account import AccountFunction
+    from wechat_auth.platform.platform import Platform
 
 
 def login(
@@ -31,10 +32,11 @@ def login(
     wechat: WeChat,
     sessions: Sessions,
     account_function: "AccountFunction | None" = None,
+    platform: "Platform | None" = None,
 ) -> IssuedSession:
     """Exchange a login code at WeChat and start a session: one call, one write.
 
-    Needs no access_token, so it works while none can be had.
+    An own app's needs no access_token, so it works while none can be had.
 
     Args:
         appid: The app in which wx.login ran.
@@ -43,23 +45,27 @@ def login(
         wechat: Exchanges the code.
         sessions: Where the session is started.
         account_function: The team's, if there is one; it is asked before the session is started.
+        platform: The third-party platform, if the app is a merchant's.
 
     Raises:
         AuthError: ``login_code_rejected``, ``invalid_request`` if it is a phone code,
-            ``user_blocked``, ``wechat_unavailable``, ``login_unfinished``, ``account_refused`` or
+            ``user_blocked``, ``app_not_authorized``, ``wechat_unavailable``, ``login_unfinished``, ``account_refused`` or
             an operator's fault.
     """
     secrets.key_ring()  # without it no session can be stored, and the code would be spent in vain
-    secret = secrets.app_secret(appid)
+    secret = "" if platform else secrets.app_secret(appid)
     reserve = account_function.seconds if account_function else sessions.write_seconds
     try:
-        who = wechat.code2session(appid, secret, code, reserve=reserve)
+        if platform:
+            who = platform.code2session(appid, code, reserve=reserve)
+        else:
+            who = wechat.code2session(appid, secret, code, reserve=reserve)
     except WeChatUnavailableError as error:
         if error.sent:
             raise error.answered_as(LOGIN_UNFINISHED) from None
         raise
     except WeChatError as error:
-        if error.errcode in APP_SECRET_REFUSED:
+        if error.errcode in APP_SECRET_REFUSED and not platform:
             secrets.app_secret_refused()
         if error.errcode == CODE_INVALID and looks_like_phone_code(code):
             raise error.answered_as(INVALID_REQUEST, PHONE_CODE_SENT_AS_LOGIN_CODE) from None

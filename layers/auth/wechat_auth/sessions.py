@@ -13,7 +13,7 @@ import hashlib
 import json
 import secrets as random_source
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -137,7 +137,7 @@ class Sessions:
         table: Table,
         secrets: SecretStore,
         *,
-        appids: tuple[str, ...],
+        appids: Container[str],
         life: int,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,

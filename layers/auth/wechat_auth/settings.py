@@ -32,6 +32,8 @@ class Settings:
         check_encrypted_data: Whether decrypted phone numbers must pass checkEncryptedData.
         origin_secret_sha256: Hash in hexadecimal of what the edge adds to requests, or ``""`` if
             there is no edge.
+        component_appid: The third-party platform whose merchants are served, or empty.
+        platform_table: DynamoDB table of what that platform must not lose, or empty.
         account_function_arn: The team's own Lambda function that knows its accounts, or empty.
     """
 
@@ -51,6 +53,13 @@ class Settings:
     check_encrypted_data: bool
     origin_secret_sha256: str
     account_function_arn: str = ""
+    component_appid: str = ""
+    platform_table: str = ""
+
+    @property
+    def with_app_secret(self) -> tuple[str, ...]:
+        """The appids whose AppSecrets are stored: the apps' own, and the platform's."""
+        return (*self.appids, self.component_appid) if self.component_appid else self.appids
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":
@@ -65,8 +74,11 @@ class Settings:
         mode = _text(env, "ACCESS_TOKEN_MODE", "stable")
         if mode not in {"stable", "classic"}:
             raise _wrong("ACCESS_TOKEN_MODE", "stable or classic")
+        component_appid = env.get("COMPONENT_APPID", "").strip()
+        # A platform may serve its merchants alone.
+        alone = component_appid and not env.get("WECHAT_APPIDS", "").strip()
         return cls(
-            appids=_list(env, "WECHAT_APPIDS"),
+            appids=() if alone else _list(env, "WECHAT_APPIDS"),
             wechat_base_urls=_list(env, "WECHAT_BASE_URLS", "https://api.weixin.qq.com"),
             access_token_mode="classic" if mode == "classic" else "stable",
             app_secrets_id=_text(env, "APP_SECRETS_ID"),
@@ -82,6 +94,8 @@ class Settings:
             check_encrypted_data=_flag(env, "CHECK_ENCRYPTED_DATA", default=True),
             origin_secret_sha256=env.get("ORIGIN_SECRET_SHA256", "").strip(),
             account_function_arn=env.get("ACCOUNT_FUNCTION_ARN", "").strip(),
+            component_appid=component_appid,
+            platform_table=_text(env, "PLATFORM_TABLE") if component_appid else "",
         )
 
 

@@ -100,6 +100,11 @@ class KeyRing:
         key_id = self._current.encode("ascii")
         return b"".join((bytes((len(key_id),)), key_id, nonce, ciphertext, tag))
 
+    def is_current(self, blob: bytes) -> bool:
+        """Tell whether a blob names the current key; what must last is sealed again if not."""
+        key_id = self._current.encode("ascii")
+        return blob.startswith(bytes((len(key_id),)) + key_id)
+
     def unseal(self, blob: bytes, *, purpose: str, context: str) -> bytes:
         """Decrypt a blob after checking that it is ours, whole, for this purpose and place.
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wechat_auth import fields
+from wechat_auth.apps import Apps
 from wechat_auth.errors import INVALID_REQUEST, SESSION_INVALID, AuthError
 from wechat_auth.fields import EncryptedOpenData
 from wechat_auth.sessions import Session
@@ -99,39 +100,39 @@ def test_a_code_that_is_no_text_is_refused(value: object) -> None:
 
 
 def test_where_one_app_is_served_its_appid_need_not_be_sent() -> None:
-    assert fields.appid({}, (APPID,)) == APPID
-    assert fields.appid({"appid": APPID}, (APPID,)) == APPID
+    assert fields.appid({}, Apps((APPID,))) == APPID
+    assert fields.appid({"appid": APPID}, Apps((APPID,))) == APPID
 
 
 def test_where_several_are_served_it_must_be() -> None:
-    assert fields.appid({"appid": OTHER}, (APPID, OTHER)) == OTHER
-    assert detail(lambda: fields.appid({}, (APPID, OTHER))) == (
+    assert fields.appid({"appid": OTHER}, Apps((APPID, OTHER))) == OTHER
+    assert detail(lambda: fields.appid({}, Apps((APPID, OTHER)))) == (
         "appid: is needed, since more than one mini-program is served here"
     )
 
 
 @pytest.mark.parametrize("value", ["", "wx", OTHER, APPID + " ", APPID.upper(), 1, [APPID], None])
 def test_an_appid_that_is_not_served_is_refused(value: object) -> None:
-    assert detail(lambda: fields.appid({"appid": value}, (APPID,))) == (
+    assert detail(lambda: fields.appid({"appid": value}, Apps((APPID,)))) == (
         "appid: must be the appid of a mini-program that is served here"
     )
 
 
 def test_with_a_session_the_appid_is_the_sessions() -> None:
-    assert fields.appid({}, (OTHER, APPID), SESSION) == APPID
-    assert fields.appid({"appid": APPID}, (OTHER, APPID), SESSION) == APPID
+    assert fields.appid({}, Apps((OTHER, APPID)), SESSION) == APPID
+    assert fields.appid({"appid": APPID}, Apps((OTHER, APPID)), SESSION) == APPID
 
 
 @pytest.mark.parametrize("value", [OTHER, "", None, [APPID], {}])
 def test_with_a_session_another_appid_is_refused(value: object) -> None:
-    assert detail(lambda: fields.appid({"appid": value}, (OTHER, APPID), SESSION)) == (
+    assert detail(lambda: fields.appid({"appid": value}, Apps((OTHER, APPID)), SESSION)) == (
         "appid: must be the app that the Bearer token belongs to"
     )
 
 
 def test_a_session_of_an_app_that_is_served_no_more_is_over() -> None:
     with pytest.raises(AuthError) as refused:
-        fields.appid({}, (OTHER,), SESSION)
+        fields.appid({}, Apps((OTHER,)), SESSION)
 
     assert refused.value.problem is SESSION_INVALID
 
@@ -298,8 +299,8 @@ def test_any_body_is_read_or_is_an_invalid_request(body: dict[str, Any]) -> None
     for read in (
         fields.code,
         fields.open_data,
-        lambda body: fields.appid(body, (APPID, OTHER)),
-        lambda body: fields.appid(body, (APPID, OTHER), SESSION),
+        lambda body: fields.appid(body, Apps((APPID, OTHER))),
+        lambda body: fields.appid(body, Apps((APPID, OTHER)), SESSION),
     ):
         try:
             read(body)

@@ -127,6 +127,10 @@ class TokenTable:
             return None
         return Lease(appid, owner, self._table, self._secrets, self._clock)
 
+    def forget(self, appid: str) -> None:
+        """Forget the app's token, which nobody may use any more."""
+        self._table.delete({"appid": appid})
+
     def _unsealed(self, appid: str, item: Item) -> str | None:
         if "sealed" not in item:
             return None

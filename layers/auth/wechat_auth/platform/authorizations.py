@@ -1,0 +1,154 @@
+"""What a third-party platform does when merchants authorise it, and what its schedule looks after.
+
+Events come late, repeated and in any order: the CreateTime of the newest that was heeded stands in
+the merchant's item, and an older one changes nothing.
+"""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from wechat_auth import invocation
+from wechat_auth.errors import (
+    APP_SECRET_REFUSED,
+    AUTHORIZATION_CODE_SPENT,
+    AuthError,
+    WeChatError,
+    misconfigured,
+)
+from wechat_auth.platform.platform import Platform
+from wechat_auth.secret_store import SecretStore
+from wechat_auth.storage import StorageError
+
+if TYPE_CHECKING:
+    from wechat_auth.tokens.table import TokenTable
+
+PHONE_NUMBERS = 18
+"""The permission set that getPhoneNumber, the session_key calls and open data take."""
+STALE_TICKET = 3600.0
+"""Seconds after which a ticket is taken for the last one, and pushes are restarted."""
+_ASK_EVERY = 600.0  # seconds: WeChat pushes that often
+_LIST_EVERY = 3600.0
+
+
+def authorize(platform: Platform, appid: str, code: str, created_at: int) -> bool:
+    """Take up an authorisation: exchange its code once, and store the refresh token.
+
+    Args:
+        platform: The platform.
+        appid: The merchant's mini-program (AuthorizerAppid).
+        code: The AuthorizationCode of the event.
+        created_at: The CreateTime of the event.
+
+    Returns:
+        Whether this call did it; else it was done, or something newer is known.
+
+    Raises:
+        AuthError: It can be tried again later, or the merchant must authorise the platform again.
+    """
+    match platform.table.begin(appid, created_at):
+        case "done":
+            return False
+        case "busy":
+            raise StorageError("the same authorisation is being taken up")
+    try:
+        granted = platform.using(lambda token: platform.calls.authorization(token, code))
+    except WeChatError as error:
+        if error.errcode in AUTHORIZATION_CODE_SPENT and _listed(platform, appid, created_at):
+            return True  # the code was used by one who died before it could store what came
+        raise
+    if granted.appid != appid:
+        raise misconfigured(
+            "an authorisation code was another mini-program's: report this as a bug"
+        )
+    if PHONE_NUMBERS not in granted.permissions:
+        invocation.log_fault(
+            misconfigured(
+                f"{appid} has authorised the platform without permission set {PHONE_NUMBERS}, "
+                "without which there are no phone numbers: send its owner the link that make "
+                "authorise prints, and have them leave it ticked"
+            )
+        )
+    kept = platform.table.authorize(appid, granted.refresh_token, granted.permissions, created_at)
+    invocation.count("MerchantsAuthorized")
+    return kept
+
+
+def withdraw(platform: Platform, tokens: "TokenTable", appid: str, created_at: int) -> bool:
+    """Forget a merchant that has withdrawn its authorisation, and its access_token.
+
+    Args:
+        platform: The platform.
+        tokens: Where its access_token is.
+        appid: The merchant's mini-program (AuthorizerAppid).
+        created_at: The CreateTime of the event.
+
+    Returns:
+        Whether it is forgotten; ``False`` if it has authorised the platform again since.
+    """
+    if not platform.table.withdraw(appid, created_at):
+        return False
+    tokens.forget(appid)
+    invocation.count("MerchantsWithdrawn")
+    return True
+
+
+def look_after(
+    platform: Platform, secrets: SecretStore, *, clock: Callable[[], float] = time.time
+) -> dict[str, str]:
+    """Do what the schedule does: restart pushes that have stopped, and list the merchants.
+
+    The list brings back what was lost, and the merchants that authorised the platform before it
+    came here: a merchant that is not listed is not forgotten, which only its event can bring about.
+
+    Returns:
+        What was done, by name, or the code of the error that it met.
+    """
+    outcome = {}
+    ticket = platform.table.ticket()
+    if ticket is None or clock() > ticket.created_at + STALE_TICKET:
+        outcome["pushes"] = _outcome(lambda: _restart_pushes(platform, secrets))
+    if ticket is not None:
+        outcome["merchants"] = _outcome(lambda: _list_merchants(platform))
+    return {name: what for name, what in outcome.items() if what}
+
+
+def _restart_pushes(platform: Platform, secrets: SecretStore) -> str:
+    if not platform.table.is_time("asked_at", _ASK_EVERY):
+        return ""
+    invocation.count("TicketPushesRestarted")
+    try:
+        platform.calls.start_push_ticket(secrets.app_secret(platform.appid))
+    except WeChatError as error:
+        if error.errcode in APP_SECRET_REFUSED:
+            secrets.app_secret_refused()
+        raise
+    return "restarted"
+
+
+def _list_merchants(platform: Platform) -> str:
+    if not platform.table.is_time("listed_at", _LIST_EVERY):
+        return ""
+    found = 0
+    for listed in platform.calls.merchants(platform.component_token()):
+        if listed.refresh_token:
+            found += platform.table.authorize(
+                listed.appid, listed.refresh_token, None, listed.authorized_at
+            )
+    return f"{found} found"
+
+
+def _listed(platform: Platform, appid: str, created_at: int) -> bool:
+    """Take up an authorisation from WeChat's list; ``False`` if it is not there."""
+    for listed in platform.calls.merchants(platform.component_token()):
+        if listed.appid == appid and listed.refresh_token:
+            return platform.table.authorize(appid, listed.refresh_token, None, created_at)
+    return False
+
+
+def _outcome(do: Callable[[], str]) -> str:
+    try:
+        return do()
+    except AuthError as error:
+        invocation.log_fault(error)
+        return error.problem.code
