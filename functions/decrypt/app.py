@@ -19,16 +19,14 @@ def handler(request: Request, backend: Backend) -> Reply:
         history = sessions.find_with_history(token)
         fields.appid(body, apps, history.session)
         return Reply(200, backend.open_data.read(encrypted, history))
-    code = fields.code(body)
-    appid = fields.appid(body, apps, sessions.find(token) if token else None)
     issued = login(
-        appid,
-        code,
+        fields.appid(body, apps, sessions.find(token) if token else None),
+        fields.code(body),
         secrets=backend.secrets,
         wechat=backend.wechat,
         sessions=sessions,
         account_function=backend.account_function,
-        platform=backend.platform_of(appid),
+        platform_of=backend.platform_of,
     )
     try:
         with login_code_spent():

@@ -10,15 +10,14 @@ from wechat_auth.login import login
 def handler(request: Request, backend: Backend) -> Reply:
     """Answer ``token``, ``expiresAt``, and what the account function has for the client."""
     body = request.body()
-    appid = fields.appid(body, backend.apps)
     issued = login(
-        appid,
+        fields.appid(body, backend.apps),
         fields.code(body),
         secrets=backend.secrets,
         wechat=backend.wechat,
         sessions=backend.sessions,
         account_function=backend.account_function,
-        platform=backend.platform_of(appid),
+        platform_of=backend.platform_of,
     )
     return Reply(200, issued.document())
 

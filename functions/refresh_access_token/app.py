@@ -10,7 +10,7 @@ from wechat_auth.http import scheduled
 def handler(backend: Backend) -> dict[str, str]:
     """Answer for each appid ``renewed``, ``fresh``, or the code of the error it met."""
     outcome = {}
-    for appid in backend.settings.appids:
+    for appid in backend.settings.with_app_secret:
         try:
             outcome[appid] = "renewed" if backend.access_tokens.renew(appid) else "fresh"
         except AuthError as error:

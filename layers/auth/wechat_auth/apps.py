@@ -16,6 +16,6 @@ class Apps:
     own: tuple[str, ...]
     merchants: Container[str] | None = None
 
-    def __contains__(self, appid: str) -> bool:
+    def __contains__(self, appid: object) -> bool:
         """Tell whether a mini-program is served."""
         return appid in self.own or (self.merchants is not None and appid in self.merchants)

@@ -1,6 +1,6 @@
 """Login: a wx.login code becomes a session of ours."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ def login(
     wechat: WeChat,
     sessions: Sessions,
     account_function: "AccountFunction | None" = None,
-    platform: "Platform | None" = None,
+    platform_of: "Callable[[str], Platform | None]" = lambda _: None,
 ) -> IssuedSession:
     """Exchange a login code at WeChat and start a session: one call, one write.
 
@@ -45,14 +45,15 @@ def login(
         wechat: Exchanges the code.
         sessions: Where the session is started.
         account_function: The team's, if there is one; it is asked before the session is started.
-        platform: The third-party platform, if the app is a merchant's.
+        platform_of: Returns the third-party platform, if an app is a merchant's.
 
     Raises:
         AuthError: ``login_code_rejected``, ``invalid_request`` if it is a phone code,
-            ``user_blocked``, ``app_not_authorized``, ``wechat_unavailable``, ``login_unfinished``, ``account_refused`` or
-            an operator's fault.
+            ``user_blocked``, ``app_not_authorized``, ``wechat_unavailable``, ``login_unfinished``,
+            ``account_refused`` or an operator's fault.
     """
     secrets.key_ring()  # without it no session can be stored, and the code would be spent in vain
+    platform = platform_of(appid)
     secret = "" if platform else secrets.app_secret(appid)
     reserve = account_function.seconds if account_function else sessions.write_seconds
     try:

@@ -100,11 +100,12 @@ class PlatformCalls:
         while offset < total:
             body = {"offset": offset, "count": _PAGE}
             reply = self._post("getAuthorizerList", "api_get_authorizer_list", token, body)
-            entries, total = reply.get("list"), reply.get("total_count")
-            if not isinstance(entries, list) or type(total) is not int:
+            entries, count = reply.get("list"), reply.get("total_count")
+            if not isinstance(entries, list) or not isinstance(count, int):
                 raise WeChatUnavailableError("getAuthorizerList", "a reply without list")
             if not entries:
                 return
+            total = count
             yield from (_listed(entry) for entry in entries)
             offset += len(entries)
 

@@ -1,7 +1,7 @@
 """The Platform table: what a third-party platform must not lose.
 
-``platform`` (key: its appid) · ``appid`` (sort key). Under the platform's own appid: ``sealed`` (the
-ticket) · ``changed_at`` (its CreateTime) · ``asked_at``, ``listed_at`` (when the schedule last
+``platform`` (key: its appid) · ``appid`` (sort key). Under the platform's own appid: ``sealed``
+(the ticket) · ``changed_at`` (its CreateTime) · ``asked_at``, ``listed_at`` (when the schedule last
 asked for tickets, and for the list of merchants). Under a merchant's: ``sealed`` (the refresh
 token; without it the authorisation was withdrawn) · ``changed_at`` (of the newest event that was
 heeded) · ``permissions`` (numbers, or absent if unknown) · ``busy_until`` (an authorisation that is
@@ -13,7 +13,7 @@ withdraws the authorisation. What was sealed under an older key is sealed again 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from wechat_auth.secret_store import SecretStore
 from wechat_auth.storage import Item, Table
@@ -111,7 +111,7 @@ class PlatformTable:
     def merchants(self) -> list[Merchant]:
         """Return all merchants that authorise the platform."""
         items: list[Item] = []
-        page: dict[str, object] = {}
+        page: dict[str, Any] = {}
         while True:
             found, more = self._table.query(
                 "#platform = :platform", {"platform": self._appid}, **page
