@@ -32,6 +32,7 @@ class Settings:
         check_encrypted_data: Whether decrypted phone numbers must pass checkEncryptedData.
         origin_secret_sha256: Hash in hexadecimal of what the edge adds to requests, or ``""`` if
             there is no edge.
+        user_events_queue: URL of the queue of what WeChat says about users.
         account_function_arn: The team's own Lambda function that knows its accounts, or empty.
     """
 
@@ -50,6 +51,7 @@ class Settings:
     decrypt_failures_per_day: int
     check_encrypted_data: bool
     origin_secret_sha256: str
+    user_events_queue: str
     account_function_arn: str = ""
 
     @classmethod
@@ -81,6 +83,7 @@ class Settings:
             decrypt_failures_per_day=_number(env, "DECRYPT_FAILURES_PER_DAY", 50),
             check_encrypted_data=_flag(env, "CHECK_ENCRYPTED_DATA", default=True),
             origin_secret_sha256=env.get("ORIGIN_SECRET_SHA256", "").strip(),
+            user_events_queue=_text(env, "USER_EVENTS_QUEUE"),
             account_function_arn=env.get("ACCOUNT_FUNCTION_ARN", "").strip(),
         )
 
