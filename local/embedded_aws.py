@@ -73,7 +73,7 @@ def create_client(url: str) -> Callable[..., BaseClient]:
 
 @contextmanager
 def resources(application: Application, url: str, values: Mapping[str, str]) -> Iterator[None]:
-    """Create the template's tables and secrets, and delete them at the end.
+    """Create the template's tables, secrets and queues, and delete them at the end.
 
     Args:
         application: What the template declares.
@@ -84,7 +84,12 @@ def resources(application: Application, url: str, values: Mapping[str, str]) -> 
     account = boto3.Session("local", "local", region_name=REGION)
     dynamodb = account.client("dynamodb", endpoint_url=url)
     secrets_manager = account.client("secretsmanager", endpoint_url=url)
+    sqs = account.client("sqs", endpoint_url=url)
     with ExitStack() as stack:
+        stack.callback(sqs.close)
+        for queue in application.queues:
+            sqs.create_queue(QueueName=queue.name)
+            stack.callback(sqs.delete_queue, QueueUrl=queue.url)
         stack.callback(dynamodb.close)
         stack.callback(secrets_manager.close)
         for table in application.tables:

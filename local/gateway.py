@@ -77,7 +77,8 @@ class Gateway:
         on_request: Callable[[Served], None] | None = None,
         front: "Callable[[WSGIApplication], WSGIApplication] | None" = None,
     ) -> None:
-        self._routes = {route.key: route for route in application.routes}
+        # Those without values in their paths come first, as API Gateway prefers them.
+        self._routes = sorted(application.routes, key=lambda route: "{" in route.path)
         self._authorizers = application.authorizers
         self._functions = functions
         self._on_request = on_request
@@ -125,11 +126,12 @@ class Gateway:
             body = request.get_data()
         except RequestEntityTooLarge:
             return _message(413, "Request Entity Too Large")
-        key = f"{request.method} {request.path}"
-        route = self._routes.get(key, self._routes.get(DEFAULT))
+        route, values = self._route(request)
         if route is None:
             return _message(404, "Not Found")
         event = proxy_event(request, body, route=route, request_id=request_id)
+        if values:
+            event["pathParameters"] = values
         if route.authorizer is not None:
             granted = self._authorize(self._authorizers[route.authorizer], event)
             if isinstance(granted, Response):
@@ -141,6 +143,13 @@ class Gateway:
             return _message(503, "Service Unavailable")
         except (FunctionError, MalformedResponseError):
             return _message(500, "Internal Server Error")
+
+    def _route(self, request: Request) -> tuple[Route | None, dict[str, str]]:
+        for route in self._routes:
+            values = route.values(request.path) if route.method == request.method else None
+            if values is not None:
+                return route, values
+        return next((route for route in self._routes if route.path == DEFAULT), None), {}
 
     def _authorize(
         self, authorizer: Authorizer, event: Mapping[str, Any]

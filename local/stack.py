@@ -16,8 +16,9 @@ from infra.api_client import hash_of
 from local import API_CLIENT, APPID, embedded_aws
 from local.gateway import Gateway, Served
 from local.invocations import Invocations
+from local.queues import Queues
 from local.runtime import Environment, Functions, Runtime
-from local.simulated_wechat import ApiSecurity, App, SimulatedWeChat, serve
+from local.simulated_wechat import ApiSecurity, App, MessagePush, SimulatedWeChat, serve
 from local.template import REGION, Application, read_template
 from wechat_auth.storage import Aws
 
@@ -46,6 +47,7 @@ class Stack:
         application: what template.yaml says.
         environment: what the functions share, if they run in this process.
         functions: what runs them.
+        queues: what the functions have put there for one another.
         invocations: what can be called by Lambda's Invoke: nothing, until it is put there.
     """
 
@@ -57,6 +59,7 @@ class Stack:
     application: Application
     environment: Environment
     functions: Functions
+    queues: Queues
     invocations: Invocations
 
     @classmethod
@@ -120,10 +123,10 @@ class Stack:
                 "ApiClients": json.dumps({name: hash_of(secret)}),
             }
             stack.enter_context(embedded_aws.resources(application, aws_url, stored))
-            environment = Environment(
-                application.environment, Aws(embedded_aws.create_client(aws_url))
-            )
+            create_client = embedded_aws.create_client(aws_url)
+            environment = Environment(application.environment, Aws(create_client))
             running = stack.enter_context(functions(application, environment))
+            queues = Queues(application, running, create_client)
             gateway = stack.enter_context(
                 Gateway(
                     application,
@@ -143,6 +146,7 @@ class Stack:
                 application,
                 environment,
                 running,
+                queues,
                 invocations,
             )
 
@@ -159,11 +163,18 @@ def app_secrets(wechat: SimulatedWeChat) -> dict[str, object]:
     """Return what the AppSecrets hold for the apps, as `make app-secret` stores it."""
     secured = wechat.api_security
     return {
-        app.appid: {"secret": app.secret, "apiSecurity": api_security(secured[app.appid])}
-        if app.appid in secured
-        else app.secret
+        app.appid: {
+            "secret": app.secret,
+            "push": push_keys(wechat.message_push(app.appid)),
+            **({"apiSecurity": api_security(secured[app.appid])} if app.appid in secured else {}),
+        }
         for app in wechat.apps
     }
+
+
+def push_keys(push: MessagePush) -> dict[str, str]:
+    """Return the ``push`` of an app whose console has this message push."""
+    return {"token": push.token, "encodingAesKey": push.encoding_aes_key}
 
 
 def api_security(security: ApiSecurity) -> dict[str, dict[str, str]]:

@@ -73,6 +73,17 @@ class Route:
         """The route key as API Gateway writes it, such as "POST /login"."""
         return f"{self.method} {self.path}".strip()
 
+    def values(self, path: str) -> dict[str, str] | None:
+        """Return what a path holds in place of this route's ``{names}``; None if it is another."""
+        parts, found = self.path.split("/"), path.split("/")
+        values = {
+            part[1:-1]: value
+            for part, value in zip(parts, found, strict=False)
+            if part.startswith("{") and value
+        }
+        fits = [part if part[:1] != "{" else values.get(part[1:-1]) for part in parts] == found
+        return values if fits else None
+
 
 @dataclass(frozen=True, slots=True)
 class Authorizer:
@@ -123,6 +134,19 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
+class Queue:
+    """An SQS queue: `function` is the Function.name of what works it off, if anything does."""
+
+    name: str
+    function: str | None
+
+    @property
+    def url(self) -> str:
+        """What a Ref to it is."""
+        return _queue_url(self.name)
+
+
+@dataclass(frozen=True, slots=True)
 class Application:
     """The template, resolved for one set of parameters. Functions are keyed by Function.name."""
 
@@ -131,6 +155,7 @@ class Application:
     authorizers: Mapping[str, Authorizer]
     tables: tuple[Table, ...]
     secrets: tuple[Secret, ...]
+    queues: tuple[Queue, ...] = ()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -215,11 +240,14 @@ class _Resolver:
             for name, properties in auth.get("Authorizers", {}).items():
                 authorizers[name] = _authorizer(name, properties, by_arn)
         routes = []
+        workers: dict[str, str] = {}
         for function in functions:
             for event in self.properties(function.logical_id).get("Events", {}).values():
                 match event["Type"]:
                     case "HttpApi":
                         routes.append(_route(function, event["Properties"], authorizers))
+                    case "SQS":
+                        workers[event["Properties"]["Queue"]] = function.name
                     case "ScheduleV2":
                         pass  # here whoever wants it invokes the function
                     case other:
@@ -232,6 +260,13 @@ class _Resolver:
             authorizers=authorizers,
             tables=tuple(self.table(logical_id) for logical_id in self.of_type("Table")),
             secrets=tuple(self.secret(logical_id) for logical_id in self.of_type("Secret")),
+            queues=tuple(
+                Queue(
+                    self.physical_name(logical_id, "QueueName"),
+                    workers.get(self.attribute([logical_id, "Arn"], logical_id)),
+                )
+                for logical_id in self.of_type("Queue")
+            ),
         )
 
     def of_type(self, name: str) -> Iterator[str]:
@@ -343,6 +378,8 @@ class _Resolver:
         kind: str = self.resources[name]["Type"]
         # A layer's Ref is an ARN; what counts here is which layer it is.
         naming_property = _NAMING.get(kind)
+        if kind == "AWS::SQS::Queue":
+            return _queue_url(self.physical_name(name, "QueueName"))
         return self.physical_name(name, naming_property) if naming_property else name
 
     def substitute(self, value: Any, where: str) -> str:
@@ -381,7 +418,7 @@ class _Resolver:
 # What says how a function is brought to AWS, not what it is.
 _ONLY_DEPLOYED = frozenset({"DeploymentPreference", "SnapStart", "VpcConfig"})
 
-_SERVICES = ("Serverless", "DynamoDB", "SecretsManager")
+_SERVICES = ("Serverless", "DynamoDB", "SecretsManager", "SQS")
 
 _NAMING = {
     "AWS::Serverless::Function": "FunctionName",
@@ -405,6 +442,10 @@ def _function_arn(name: str) -> str:
     return f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{name}"
 
 
+def _queue_url(name: str) -> str:
+    return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT_ID}/{name}"
+
+
 def _merge(base: Any, over: Any) -> Any:
     """SAM's rule for Globals: mappings merge, lists add up, anything else is replaced."""
     if isinstance(base, dict) and isinstance(over, dict):
@@ -424,7 +465,7 @@ def _route(
     authorizers: dict[str, Authorizer],
 ) -> Route:
     method, path = properties.get("Method", "").upper(), properties.get("Path", DEFAULT)
-    if method in {"ANY", "*"} or "{" in path:
+    if method in {"ANY", "*"} or "+}" in path:
         raise TemplateError(f"{function.logical_id}: route {method} {path} is not simulated")
     authorizer = properties.get("Auth", {}).get("Authorizer")
     if authorizer is not None and authorizer not in authorizers:

@@ -26,6 +26,7 @@ OPERATIONS: Final[Mapping[str, Sequence[str]]] = {
     ),
     "lambda": ("Invoke",),
     "secretsmanager": ("GetSecretValue",),
+    "sqs": ("SendMessage",),
 }
 
 

@@ -15,6 +15,7 @@ from .answer import Call
 from .api_security import ApiSecurity
 from .errors import WeChatError
 from .faults import Fault
+from .message_push import MessagePush, Pushed
 from .phone import Phone, PhoneTap, UserInfo
 from .quotas import Quota
 from .server import Server, serve
@@ -27,8 +28,10 @@ __all__ = [
     "Billed",
     "Call",
     "Fault",
+    "MessagePush",
     "Phone",
     "PhoneTap",
+    "Pushed",
     "Quota",
     "Server",
     "Settings",

@@ -165,6 +165,27 @@ def _api_security(wechat: "SimulatedWeChat", body: Document) -> Document:
     }
 
 
+def _push(wechat: "SimulatedWeChat", body: Document) -> Document:
+    push = wechat.message_push(body.get("appid"))
+    push.xml = body.get("xml", push.xml)
+    if body.get("replace") == "encoding_aes_key":
+        push.replace_key()
+    if "url" not in body:
+        return {"xml": push.xml}
+    events = [
+        push.event(
+            each["event"],
+            each.get("openid"),
+            age=each.get("age", 0),
+            revoke_info=each.get("revoke_info"),
+        )
+        for each in body.get("events", ())
+        for _ in range(each.get("times", 1))
+    ]
+    sent = events if "events" in body else [push.verification()]
+    return {"answers": [asdict(each.send(body["url"])) for each in sent]}
+
+
 def _revoke(wechat: "SimulatedWeChat", body: Document) -> Document:
     wechat.revoke_access_token(**body)
     return {}
@@ -199,6 +220,7 @@ ROUTES: Final[dict[tuple[str, str], Callable[["SimulatedWeChat", Document], Docu
     ("POST", "/_control/quotas"): _quota,
     ("POST", "/_control/apps"): _change_app,
     ("POST", "/_control/api-security"): _api_security,
+    ("POST", "/_control/push"): _push,
     ("POST", "/_control/tokens/revoke"): _revoke,
     ("POST", "/_control/tokens/refuse-all"): _refuse_all,
     ("POST", "/_control/tokens/accept"): _accept,
@@ -212,5 +234,7 @@ ROUTES: Final[dict[tuple[str, str], Callable[["SimulatedWeChat", Document], Docu
 /_control/*: clock `advance` (seconds); codes/spend `code`; faults the fields of Fault; settings
 those of Settings; quotas `endpoint`, `per_minute`, `per_day`; apps `appid` and the fields of App
 to change; api-security `appid` of an app that has it, `on`, and `replace` (symmetric_key, key_pair
-or certificate); tokens/* `appid`, `errcode`, and for revoke `sticky`.
+or certificate); push `appid` (the first app), `xml`, `replace` (encoding_aes_key), and `url`, which
+is asked to verify itself or, with `events`, gets them in this order: each `event`, `openid`,
+`revoke_info`, `age` (seconds) and `times`; tokens/* `appid`, `errcode`, and for revoke `sticky`.
 """

@@ -9,6 +9,7 @@ from .answer import Answer, Call, answer
 from .api_security import ApiSecurity
 from .errors import WeChatError
 from .faults import ENDPOINTS, Faults
+from .message_push import MessagePush
 from .people import Person, new_openid
 from .phone import Phone
 from .quotas import Quota
@@ -108,6 +109,17 @@ class SimulatedWeChat:
         """The API security of the apps that have it, by appid."""
         with self._world.lock:
             return dict(self._world.api_security)
+
+    def message_push(self, appid: str | None = None) -> MessagePush:
+        """Return the message push of an app, in safe mode, as its console has it.
+
+        Args:
+            appid: The app; the first one by default.
+        """
+        with self._world.lock:
+            app = self._world.app(appid or next(iter(self._world.apps)))
+            known = self._world.message_push
+            return known.setdefault(app.appid, MessagePush(app.appid, self.clock))
 
     def set_quota(self, endpoint: str, quota: Quota) -> None:
         """Set how often each app may call `endpoint`."""

@@ -14,6 +14,7 @@ from .tokens import AccessTokens
 
 if TYPE_CHECKING:
     from .api_security import ApiSecurity
+    from .message_push import MessagePush
     from .people import Person
 
 
@@ -83,6 +84,7 @@ class World:
         self.settings = settings
         self.apps = {app.appid: app for app in apps}
         self.api_security: dict[str, ApiSecurity] = {}
+        self.message_push: dict[str, MessagePush] = {}
         self.people: dict[tuple[str, str], Person] = {}
         self.codes = Codes(self.clock)
         self.tokens = AccessTokens(self.clock)

@@ -17,7 +17,15 @@ from infra.api_client import hash_of
 from infra.key_ring import Rotation
 from local import API_CLIENT
 from local.invocations import ACCOUNT_FUNCTION, Handler, Invocations
-from local.simulated_wechat import ApiSecurity, App, Quota, Settings, SimulatedWeChat
+from local.simulated_wechat import (
+    ApiSecurity,
+    App,
+    MessagePush,
+    Pushed,
+    Quota,
+    Settings,
+    SimulatedWeChat,
+)
 from local.stack import Stack, app_secrets
 from local.template import ACCOUNT_ID, REGION
 from tests.harness.runtime import TestedRuntime, Wrapper
@@ -53,7 +61,7 @@ class Deployment:
         self._hook = cast("Callable[..., None]", self._before_send)
         self.dynamodb, self._secrets_manager = _operators_clients(stack.aws_url)
         aws = stack.environment.aws
-        self._clients: list[BaseClient] = [aws.dynamodb, aws.secrets_manager]
+        self._clients: list[BaseClient] = [aws.dynamodb, aws.secrets_manager, aws.sqs]
         for client in self._clients:
             client.meta.events.register("before-send", self._hook)
 
@@ -88,8 +96,9 @@ class Deployment:
         """Deploy with an account function, and return what it is called with."""
         aws, invocations = self.stack.environment.aws, self.stack.invocations
         if not invocations.functions:
-            self._clients.append(aws.lambda_)
-            aws.lambda_.meta.events.register("before-send", self._hook)
+            for client in (aws.lambda_, aws.patient_lambda):
+                self._clients.append(client)
+                client.meta.events.register("before-send", self._hook)
         invocations.functions[ACCOUNT_FUNCTION] = handler
         self.configure(ACCOUNT_FUNCTION_ARN=ACCOUNT_FUNCTION)
         return invocations
@@ -137,6 +146,17 @@ class Deployment:
         self.put_secret("AppSecrets", app_secrets(self.wechat))
         self.cold_start()
         return security
+
+    def receive_pushes(self) -> MessagePush:
+        """Store Token and EncodingAESKey of the one app's message push."""
+        self.put_secret("AppSecrets", app_secrets(self.wechat))
+        self.cold_start()
+        return self.wechat.message_push()
+
+    def push(self, pushed: Pushed, appid: str | None = None) -> tuple[int, str]:
+        """Let WeChat push to an app's address, and return status and body of the answer."""
+        answered = pushed.send(f"{self.stack.url}/wechat-push/{appid or self.stack.appid}")
+        return answered.status, answered.body
 
     # What is stored
 
@@ -191,6 +211,7 @@ class Deployment:
         """Be as new: empty tables, the template's settings, no fault and no memory."""
         for table in self.stack.application.tables:
             self.clear(table.logical_id)
+        self.stack.queues.discard()
         wechat, app = self.wechat, self.wechat.apps[0]
         wechat.faults.clear()
         wechat.on_call = None

@@ -47,6 +47,8 @@ def _noted(handler: Handler, name: str) -> Handler:
         "access_token": http.invoked,
         "end_sessions": http.invoked,
         "refresh_access_token": http.scheduled,
+        "wechat_push": http.push,
+        "user_events": http.queued,
     }
     shell: Any = shells.get(name, http.endpoint)
     handle: Any = handler

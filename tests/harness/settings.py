@@ -8,4 +8,5 @@ REQUIRED = {
     "SESSIONS_TABLE": "Sessions",
     "ACCESS_TOKENS_TABLE": "AccessTokens",
     "PHONE_EXCHANGES_TABLE": "PhoneExchanges",
+    "USER_EVENTS_QUEUE": "https://sqs.us-east-1.amazonaws.com/123456789012/UserEvents",
 }

@@ -105,17 +105,30 @@ class AccountFunction:
             self._sessions.learn(session, account)
         return account.hints
 
+    def tell(self, about: Mapping[str, object]) -> None:
+        """Tell of an event that no client waits for; what it answers means nothing.
+
+        Raises:
+            AuthError: ``account_unavailable``: it must be told again.
+        """
+        self._invoke(about, patient=True)
+
     def _ask(self, about: Mapping[str, object], *, reserve: float) -> Account:
-        message = {"version": VERSION, **about}
-        content = json.dumps({name: each for name, each in message.items() if each is not None})
         began = time.monotonic()
         try:
-            answer = self._aws.invoke(self._arn, content.encode(), reserve=reserve)
-        except StorageError as error:
-            raise _unavailable(error.reason, _REMEDY if error.remedy else None) from None
+            return read_answer(self._invoke(about, reserve=reserve))
         finally:
             invocation.measure_ms("AccountFunctionLatency", (time.monotonic() - began) * 1000)
-        return read_answer(answer)
+
+    def _invoke(
+        self, about: Mapping[str, object], *, reserve: float = 0, patient: bool = False
+    ) -> bytes:
+        message = {"version": VERSION, **about}
+        content = json.dumps({name: each for name, each in message.items() if each is not None})
+        try:
+            return self._aws.invoke(self._arn, content.encode(), reserve=reserve, patient=patient)
+        except StorageError as error:
+            raise _unavailable(error.reason, _REMEDY if error.remedy else None) from None
 
 
 def read_answer(content: bytes) -> Account:

@@ -1,7 +1,7 @@
 """The AppSecrets as people store them: ``{"<appid>":"<AppSecret>"}``, and what is meant by that.
 
 An app of which more than its AppSecret is stored has an object:
-``{"<appid>":{"secret":"<AppSecret>","apiSecurity":{…}}}``.
+``{"<appid>":{"secret":"<AppSecret>","apiSecurity":{…},"push":{…}}}``.
 
 Consoles, shells and password tools add white space, quotation marks, byte order marks and another
 layer of JSON, or name the two halves of a pair. None of that can be part of an appid (``wx`` and 16
@@ -14,6 +14,8 @@ from typing import Any
 
 API_SECURITY = "apiSecurity"
 """The member of an app's object that holds the keys of its API security."""
+PUSH = "push"
+"""The member of an app's object that holds Token and EncodingAESKey of its message push."""
 _FORM = 'store {"<appid>":"<AppSecret>"}'
 _BLANKS = " \t\r\n\ufeff\u00a0\u200b"
 _AROUND = _BLANKS + "\"'"
@@ -80,10 +82,23 @@ def api_security(text: str, appid: str) -> dict[str, Any] | None:
     Raises:
         AppSecretsError: The text cannot be read.
     """
-    if API_SECURITY not in text:
+    return _member(text, appid, API_SECURITY)
+
+
+def push(text: str, appid: str) -> dict[str, Any] | None:
+    """Return the Token and EncodingAESKeys of a mini-program's message push as they are stored.
+
+    Raises:
+        AppSecretsError: The text cannot be read.
+    """
+    return _member(text, appid, PUSH)
+
+
+def _member(text: str, appid: str, name: str) -> dict[str, Any] | None:
+    if name not in text:
         return None
     stored = by_appid(text).get(appid)
-    return stored.get(API_SECURITY) if isinstance(stored, dict) else None
+    return stored.get(name) if isinstance(stored, dict) else None
 
 
 def _named(pair: dict[str, Any]) -> dict[str, Any]:

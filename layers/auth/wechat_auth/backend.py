@@ -20,7 +20,7 @@ from wechat_auth.failure_budget import FailureBudget
 from wechat_auth.secret_store import SecretStore
 from wechat_auth.sessions import Sessions
 from wechat_auth.settings import Settings, start_of_environment
-from wechat_auth.storage import Aws, Table
+from wechat_auth.storage import Aws, Queue, Table
 from wechat_auth.wechat import WeChat
 
 _INIT_SECONDS = 7.5
@@ -204,6 +204,11 @@ class Backend:
             clock=self.clock,
             sleep=self.sleep,
         )
+
+    @cached_property
+    def user_events(self) -> Queue:
+        """The queue of what WeChat says about users."""
+        return self.aws.queue(self.settings.user_events_queue)
 
     @cached_property
     def open_data(self) -> "OpenData":

@@ -56,11 +56,13 @@ class Request:
 
     Attributes:
         method: Like ``POST``.
+        path: The values that the path holds in place of its ``{names}``.
         query: The query's values, decoded; repeated ones joined by commas.
         headers: By lower-case name; repeated ones joined by commas.
     """
 
     method: str
+    path: Mapping[str, str]
     query: Mapping[str, str]
     headers: Mapping[str, str] = field(repr=False)
     _body: str = field(repr=False)
@@ -71,6 +73,7 @@ class Request:
         """Read API Gateway's event, payload format 2.0."""
         return cls(
             method=event["requestContext"]["http"]["method"],
+            path=event.get("pathParameters") or {},
             query=event.get("queryStringParameters") or {},
             headers=_headers(event),
             _body=event.get("body") or "",
@@ -83,7 +86,7 @@ class Request:
         Raises:
             AuthError: ``invalid_request`` or ``request_too_large``.
         """
-        raw = self._content()
+        raw = self.content()
         try:
             # RFC 8259, 8.1: a byte order mark may be ignored.
             document = parse_json(raw.decode("utf-8-sig"), unique=True, finite=False)
@@ -101,20 +104,25 @@ class Request:
             AuthError: ``invalid_request``, also for a name that comes twice (RFC 6749, 3.2), or
                 ``request_too_large``.
         """
-        pairs = parse_qsl(self._content().decode("utf-8", "replace"), keep_blank_values=True)
+        pairs = parse_qsl(self.content().decode("utf-8", "replace"), keep_blank_values=True)
         form = dict(pairs)
         if len(form) < len(pairs):
             raise invalid_field("body", "must not hold a parameter twice")
         return form
 
-    def _content(self) -> bytes:
+    def content(self, at_most: int = MAX_BODY) -> bytes:
+        """Return the body's bytes, of which there may be so many.
+
+        Raises:
+            AuthError: ``invalid_request`` or ``request_too_large``.
+        """
         raw = self._body.encode("utf-8", "surrogatepass")
         if self._is_base64:
             try:
                 raw = base64.b64decode(raw, validate=True)
             except binascii.Error:
                 raise invalid_field("body", "could not be decoded") from None
-        if len(raw) > MAX_BODY:
+        if len(raw) > at_most:
             raise AuthError(REQUEST_TOO_LARGE)
         return raw
 
@@ -236,6 +244,34 @@ def endpoint(handle: Callable[[Request, Backend], Reply]) -> LambdaHandler:
     return _shell(handle, serve, refuse)
 
 
+def push(handle: Callable[[Request, Backend], str | None]) -> LambdaHandler:
+    """Make a Lambda handler of a function from a push of WeChat's to the text that it gets.
+
+    ``None``, and whatever is wrong with the request, is 403 without a word, and is counted. What is
+    wrong here has the status of its problem and no content: WeChat sends the push again.
+    """
+
+    def serve(event: Event, made: Backend, current: invocation.Invocation) -> dict[str, Any]:
+        if not _is_request(event):
+            return _not_served(event, current)
+        request = Request.from_event(event)
+        _require_edge(request, made.settings.origin_secret_sha256)
+        text = handle(request, made)
+        if text is None:
+            return _refused_push(event, current)
+        answer = _answer(HTTPStatus.OK, None, "")
+        answer["headers"]["Content-Type"] = "text/plain; charset=utf-8"
+        return _logged({**answer, "body": text}, event, current)
+
+    def refuse(error: AuthError, event: Event, current: invocation.Invocation) -> dict[str, Any]:
+        event = event if isinstance(event, dict) else {}
+        if error.problem.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return _refused_push(event, current, error)
+        return _logged(_answer(error.problem.status, None, ""), event, current, error)
+
+    return _shell(handle, serve, refuse)
+
+
 def authorizer(authorize: Callable[[str, Backend], Mapping[str, object]]) -> LambdaHandler:
     """Make a Lambda authorizer of a function from a session token to the context it yields.
 
@@ -282,6 +318,29 @@ def invoked(answer: Callable[[Event, Backend], dict[str, Any]]) -> LambdaHandler
         raise error
 
     return _shell(answer, serve, refuse)
+
+
+def queued(work: Callable[[Event, Backend], None]) -> LambdaHandler:
+    """Make a Lambda handler that works off the messages of a queue, each one JSON object.
+
+    What fails is logged, and named in the answer, so that the queue brings it again
+    (ReportBatchItemFailures; AWS, "Handling errors for an SQS event source in Lambda").
+    """
+
+    def serve(event: Event, made: Backend, current: invocation.Invocation) -> dict[str, Any]:
+        failed = []
+        for record in event["Records"]:
+            try:
+                work(json.loads(record["body"]), made)
+            except Exception as caught:  # noqa: BLE001  the others are worked off all the same
+                _as_auth_error(caught, current.request_id)
+                failed.append({"itemIdentifier": record["messageId"]})
+        return {"batchItemFailures": failed}
+
+    def refuse(error: AuthError, _: Event, __: invocation.Invocation) -> dict[str, Any]:
+        raise error
+
+    return _shell(work, serve, refuse)
 
 
 def scheduled(work: Callable[[Backend], dict[str, Any]]) -> LambdaHandler:
@@ -333,6 +392,13 @@ def _not_served(event: Event, current: invocation.Invocation) -> dict[str, Any]:
     fields = {"requestId": current.request_id, "remedy": mistakes.PING}
     invocation.logger.warning("not an HTTP request", extra=fields)
     return {"statusCode": HTTPStatus.BAD_REQUEST.value, "headers": {}}
+
+
+def _refused_push(
+    event: Event, current: invocation.Invocation, error: AuthError | None = None
+) -> dict[str, Any]:
+    invocation.count("PushesRefused")
+    return _logged(_answer(HTTPStatus.FORBIDDEN, None, ""), event, current, error)
 
 
 def _no_such_route(event: Event) -> AuthError:

@@ -29,7 +29,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from wechat_auth import invocation
-from wechat_auth.errors import WECHAT_UNAVAILABLE, AuthError
+from wechat_auth.errors import PHONE_CODE_REJECTED, WECHAT_UNAVAILABLE, AuthError
 from wechat_auth.secret_store import SecretStore
 from wechat_auth.storage import Item, StorageError, Table
 from wechat_auth.wechat import PhoneNumber
@@ -42,6 +42,7 @@ _LONGEST_PAUSE = 0.8
 # The system's, since environments that wake from one snapshot (SnapStart) would share a seed.
 _random = random.SystemRandom()
 _PURPOSE = "phone_answer"
+_WITHDRAWN = "phone_withdrawn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,8 @@ class PhoneRecords:
                     break
                 self._give_back(own, worker)
             if found and (kept := self._wait_for_answer(found)):
+                if openid:
+                    self._require_consent(appid, openid, kept)
                 answer = self._open(kept)
                 if accept is None or answer.hints is not None:
                     return answer
@@ -146,6 +149,36 @@ class PhoneRecords:
             raise
         self._keep(own, answer, kept)
         return answer
+
+    def withdraw(self, appid: str, openid: str, *, until: int) -> None:
+        """Give out no answer any more that was kept for this user until then.
+
+        Which codes those were is not known, so this leaves a mark that whoever finds an answer
+        looks for; it lasts as long as the youngest of those answers.
+
+        Args:
+            appid: The app.
+            openid: The user.
+            until: When consent was withdrawn, in seconds since 1970.
+        """
+        expires_at = until + KEPT_SECONDS
+        if expires_at > self._clock():
+            self._table.put_if(
+                "attribute_not_exists(id) OR expires_at < :expires_at",
+                {"id": self._marks(appid, openid)[0], "expires_at": expires_at},
+                {"expires_at": expires_at},
+            )
+
+    def _require_consent(self, appid: str, openid: str, kept: Item) -> None:
+        """Delete an answer instead of giving it out, if consent was withdrawn since."""
+        marks = (self._table.get({"id": mark}) for mark in self._marks(appid, openid))
+        if any(mark and mark["expires_at"] >= kept["expires_at"] for mark in marks):
+            self._table.delete({"id": kept["id"]})
+            raise AuthError(PHONE_CODE_REJECTED)
+
+    def _marks(self, appid: str, openid: str) -> list[str]:
+        ring = self._secrets.key_ring()
+        return [each.hex() for each in ring.fingerprints(appid, openid, purpose=_WITHDRAWN)]
 
     def _places(
         self, appid: str, openid: str | None, code: str, idempotency_key: str | None

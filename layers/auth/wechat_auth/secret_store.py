@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from wechat_auth import invocation
-from wechat_auth.app_secrets import AppSecretsError, api_security, app_secret
+from wechat_auth.app_secrets import AppSecretsError, api_security, app_secret, push
 from wechat_auth.errors import misconfigured
 from wechat_auth.storage import Aws, StorageError
 from wechat_crypto import KeyRing, KeyRingError, UnsealError
@@ -100,8 +100,16 @@ class SecretStore:
         """
         return self._of_app_secrets(api_security, appid)
 
+    def push(self, appid: str) -> dict[str, Any] | None:
+        """Return the keys of a mini-program's message push as they are stored, if it has any.
+
+        Raises:
+            AuthError: As :meth:`app_secret`, if it cannot be told.
+        """
+        return self._of_app_secrets(push, appid)
+
     def app_secret_refused(self) -> None:
-        """Say that WeChat refused an AppSecret, or a key: it may have been replaced, so read it."""
+        """Say that an AppSecret, or a key, does not fit: it may have been replaced, so read it."""
         self._app_secrets.doubt()
 
     def _of_app_secrets(self, read: Callable[[str, str], Stored], appid: str) -> Stored:

@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import json
+import math
 import secrets as random_source
 import time
 from collections.abc import Callable, Container, Mapping
@@ -235,14 +236,20 @@ class Sessions:
         """Log the user out of this app everywhere, newest session first."""
         self._end_partitions(self._partitions(session))
 
-    def end_all_of(self, appid: str, openid: str) -> int:
-        """Log a user out of an app everywhere, and return how many living sessions that ended."""
-        return self._end_partitions(self._users(appid, openid))
+    def end_all_of(self, appid: str, openid: str, *, until: float = math.inf) -> int:
+        """Log a user out of an app everywhere, and return how many living sessions that ended.
 
-    def _end_partitions(self, users: list[bytes]) -> int:
+        Args:
+            appid: The app.
+            openid: The user.
+            until: Sessions that began later, in seconds since 1970, go on.
+        """
+        return self._end_partitions(self._users(appid, openid), until)
+
+    def _end_partitions(self, users: list[bytes], until: float = math.inf) -> int:
         ended, oldest = 0, self._clock() - self._life
         for user in users:
-            keys = self._sort_keys(user)
+            keys = [key for key in self._sort_keys(user) if _issued_at(key) <= until]
             self._table.delete_all(
                 [{"user": user, "session": sort_key} for sort_key in keys], sleep=self._sleep
             )

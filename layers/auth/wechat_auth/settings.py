@@ -32,8 +32,10 @@ class Settings:
         check_encrypted_data: Whether decrypted phone numbers must pass checkEncryptedData.
         origin_secret_sha256: Hash in hexadecimal of what the edge adds to requests, or ``""`` if
             there is no edge.
+        user_events_queue: URL of the queue of what WeChat says about users.
         component_appid: The third-party platform whose merchants are served, or empty.
         platform_table: DynamoDB table of what that platform must not lose, or empty.
+        platform_events_queue: URL of the queue of what merchants authorise, or empty.
         account_function_arn: The team's own Lambda function that knows its accounts, or empty.
     """
 
@@ -52,9 +54,11 @@ class Settings:
     decrypt_failures_per_day: int
     check_encrypted_data: bool
     origin_secret_sha256: str
+    user_events_queue: str
     account_function_arn: str = ""
     component_appid: str = ""
     platform_table: str = ""
+    platform_events_queue: str = ""
 
     @property
     def with_app_secret(self) -> tuple[str, ...]:
@@ -93,9 +97,11 @@ class Settings:
             decrypt_failures_per_day=_number(env, "DECRYPT_FAILURES_PER_DAY", 50),
             check_encrypted_data=_flag(env, "CHECK_ENCRYPTED_DATA", default=True),
             origin_secret_sha256=env.get("ORIGIN_SECRET_SHA256", "").strip(),
+            user_events_queue=_text(env, "USER_EVENTS_QUEUE"),
             account_function_arn=env.get("ACCOUNT_FUNCTION_ARN", "").strip(),
             component_appid=component_appid,
             platform_table=_text(env, "PLATFORM_TABLE") if component_appid else "",
+            platform_events_queue=_text(env, "PLATFORM_EVENTS_QUEUE") if component_appid else "",
         )
 
 

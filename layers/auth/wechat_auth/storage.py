@@ -1,9 +1,10 @@
-"""DynamoDB, Secrets Manager and Lambda, straight from botocore: bounded time, few retries.
+"""DynamoDB, Secrets Manager, Lambda and SQS, straight from botocore: bounded time, few retries.
 
 botocore and its errors stop here: above it there are Python values and our own errors.
 """
 
 import io
+import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,6 +41,8 @@ Item = dict[str, Any]
 
 TRY = Budget(total=2.5, connect=1.0, answer=1.5)
 """The seconds of one try of a call."""
+PATIENT = Budget(total=25, connect=1.0, answer=24)
+"""The seconds of a call of a Lambda function that no client waits for."""
 _BACK_OFF = 1.0  # the most that the SDK sleeps after a first try, even when no second may follow
 _BATCH = 25  # BatchWriteItem takes no more
 _FIRST_PAUSE = 0.05  # seconds before a batch that DynamoDB left undone is sent again
@@ -127,24 +130,37 @@ class Aws:
     @cached_property
     def lambda_(self) -> Any:
         """The Lambda client, whose calls are made once: a second try would take twice the time."""
-        once = self._config.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
-        return self._create("lambda", once)
+        return self._lambda(self._budget)
 
-    def invoke(self, arn: str, payload: bytes, *, reserve: float = 0) -> bytes:
+    @cached_property
+    def patient_lambda(self) -> Any:
+        """The Lambda client for calls that no client waits for; made once each, too."""
+        return self._lambda(PATIENT)
+
+    @cached_property
+    def sqs(self) -> Any:
+        """The SQS client."""
+        return self._client("sqs")
+
+    def invoke(
+        self, arn: str, payload: bytes, *, reserve: float = 0, patient: bool = False
+    ) -> bytes:
         """Call a Lambda function, and return what it answers.
 
         Args:
             arn: Of the function, or of a version or alias of it.
             payload: Its event, as JSON.
             reserve: Seconds of the invocation to leave for what must come after.
+            patient: Whether it may take 25 s, since no client waits.
 
         Raises:
             StorageError: It could not be called, failed, or did not answer in time.
         """
-        needed = self.invoke_seconds + reserve
+        needed = PATIENT.total if patient else self.invoke_seconds + reserve
         if invocation.remaining(needed) < needed:
             raise StorageError("Invoke: no time is left")
-        answer = _ask(self.lambda_.invoke, FunctionName=arn, Payload=payload)
+        client = self.patient_lambda if patient else self.lambda_
+        answer = _ask(client.invoke, FunctionName=arn, Payload=payload)
         if "FunctionError" in answer:
             raise StorageError(f"Invoke: {answer['FunctionError']} error of the function")
         content: bytes = _ask(answer["Payload"].read)
@@ -153,6 +169,10 @@ class Aws:
     def table(self, name: str) -> "Table":
         """Return a table by its name."""
         return Table(name, self.dynamodb, self.try_seconds)
+
+    def queue(self, url: str) -> "Queue":
+        """Return a queue by its URL."""
+        return Queue(url, self.sqs)
 
     def secret_text(self, secret_id: str) -> str:
         """Return the text of a secret; a secret stored as binary has none, and gives ``""``.
@@ -184,10 +204,14 @@ class Aws:
         client.meta.events.register("before-parse", _refuse_garbage)
         return client
 
-    def _create(self, service: str, config: Config) -> BaseClient:
+    def _lambda(self, budget: Budget) -> BaseClient:
+        once = self._config.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
+        return self._create("lambda", once, budget)
+
+    def _create(self, service: str, config: Config, budget: Budget | None = None) -> BaseClient:
         client = _ask(self._create_client, service_name=service, config=config)
         # botocore bounds no call as a whole; its endpoint takes whatever can send.
-        client._endpoint.http_session = _Sender(self._connections, self._budget)  # type: ignore[attr-defined]  # noqa: SLF001 - botocore has no other way
+        client._endpoint.http_session = _Sender(self._connections, budget or self._budget)  # type: ignore[attr-defined]  # noqa: SLF001 - botocore has no other way
         return client
 
     def _refuse_what_ends_too_late(self, **_: object) -> None:
@@ -338,6 +362,27 @@ class Table:
         except BotoCoreError as error:
             raise _as_storage_error(error) from None
         return None
+
+
+class Queue:
+    """One SQS queue.
+
+    Args:
+        url: The queue's URL.
+        client: The SQS client.
+    """
+
+    def __init__(self, url: str, client: Any) -> None:
+        self._url = url
+        self._client = client
+
+    def send(self, document: Mapping[str, object]) -> None:
+        """Add a message, as JSON.
+
+        Raises:
+            StorageError: SQS refused, or could not be reached.
+        """
+        _ask(self._client.send_message, QueueUrl=self._url, MessageBody=json.dumps(document))
 
 
 class _Sender:

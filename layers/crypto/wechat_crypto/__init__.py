@@ -8,7 +8,8 @@
 * JSON without Python's extensions: :func:`parse_json`.
 
 For apps with API security alone, and so not imported here: ``wechat_crypto.api_security`` (signed
-and encrypted calls) and ``wechat_crypto.api_keys``.
+and encrypted calls) and ``wechat_crypto.api_keys``. For WeChat's pushes alone, likewise:
+``wechat_crypto.push_message``.
 """
 
 from wechat_crypto.encoding import Base64Error, decode_base64, repair_base64

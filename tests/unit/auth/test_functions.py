@@ -15,7 +15,7 @@ CRYPTO = sorted((ROOT / "layers/crypto/wechat_crypto").rglob("*.py"))
 AUTH = sorted((ROOT / "layers/auth/wechat_auth").rglob("*.py"))
 
 PURE = {"base64", "binascii", "collections", "dataclasses", "datetime", "functools", "hashlib",
-        "hmac", "json", "math", "re", "secrets", "typing"}  # fmt: skip
+        "hmac", "json", "math", "re", "secrets", "typing", "xml"}  # fmt: skip
 """What of the standard library wechat_crypto may use: no clock, network, file or environment."""
 OF_API_SECURITY = {
     "api_keys.py": {"Crypto.PublicKey", "Crypto.Util.asn1"},

@@ -1,0 +1,23 @@
+"""GET and POST /wechat-push/{appid}: what WeChat itself tells a mini-program's server."""
+
+from wechat_auth.backend import Backend
+from wechat_auth.http import Request, push
+from wechat_auth.pushes import MAX_PUSH, receive, verify_address
+
+
+@push
+def handler(request: Request, backend: Backend) -> str | None:
+    """Answer ``echostr`` or ``success``; ``None`` refuses what is not WeChat's to this app."""
+    appid = request.path["appid"]
+    if appid not in backend.settings.appids:
+        return None
+    if request.method == "GET":
+        return verify_address(appid, request.query, secrets=backend.secrets)
+    return receive(
+        appid,
+        request.content(MAX_PUSH),
+        request.query,
+        secrets=backend.secrets,
+        user_events=backend.user_events,
+        now=backend.clock(),
+    )
