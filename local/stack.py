@@ -162,7 +162,13 @@ class Stack:
 def app_secrets(wechat: SimulatedWeChat) -> dict[str, object]:
     """Return what the AppSecrets hold for the apps, as `make app-secret` stores it."""
     secured = wechat.api_security
-    return {
+    platform = wechat.platform
+    of_platform: dict[str, object] = (
+        {platform.appid: {"secret": platform.secret, "push": push_keys(platform.push)}}
+        if platform
+        else {}
+    )
+    return of_platform | {
         app.appid: {
             "secret": app.secret,
             "push": push_keys(wechat.message_push(app.appid)),

@@ -16,5 +16,6 @@ def handler(backend: Backend) -> dict[str, str]:
         except AuthError as error:
             invocation.log_fault(error)
             outcome[appid] = error.problem.code
+    outcome |= backend.look_after_platform()
     invocation.logger.info("access_tokens", extra={"outcome": outcome})
     return outcome

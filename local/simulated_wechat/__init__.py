@@ -17,6 +17,7 @@ from .errors import WeChatError
 from .faults import Fault
 from .message_push import MessagePush, Pushed
 from .phone import Phone, PhoneTap, UserInfo
+from .platform import ThirdPartyPlatform
 from .quotas import Quota
 from .server import Server, serve
 from .simulation import SimulatedWeChat
@@ -36,6 +37,7 @@ __all__ = [
     "Server",
     "Settings",
     "SimulatedWeChat",
+    "ThirdPartyPlatform",
     "UserInfo",
     "WeChatError",
     "serve",

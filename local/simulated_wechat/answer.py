@@ -161,12 +161,16 @@ def _caller(world: World, request: Request) -> str | None:
     """Tell whose call it is, even if it is refused."""
     query = request.query
     owner = world.tokens.appid_of(query.get("access_token", ""))
+    if request.path.startswith("/cgi-bin/component/"):
+        return _body_text(request, "authorizer_appid") or _body_text(request, "component_appid")
     return owner or query.get("appid") or _body_text(request, "appid")
 
 
 def _note_arrival(world: World, name: str, request: Request, reply: Reply) -> None:
     code = None
-    if name == "code2Session":
+    if name == "code2Session" or (
+        name == "thirdpartyCode2Session" and reply.get("errcode") not in TOKEN_ERRCODES
+    ):
         code = request.query.get("js_code")
     elif name == "getPhoneNumber" and reply.get("errcode") not in TOKEN_ERRCODES | ERRCODES:
         code = _body_text(request, "code")

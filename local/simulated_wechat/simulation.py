@@ -12,6 +12,7 @@ from .faults import ENDPOINTS, Faults
 from .message_push import MessagePush
 from .people import Person, new_openid
 from .phone import Phone
+from .platform import ThirdPartyPlatform
 from .quotas import Quota
 from .request import Request
 from .world import App, Billed, Settings, World
@@ -120,6 +121,23 @@ class SimulatedWeChat:
             app = self._world.app(appid or next(iter(self._world.apps)))
             known = self._world.message_push
             return known.setdefault(app.appid, MessagePush(app.appid, self.clock))
+
+    def set_up_platform(self, appid: str) -> ThirdPartyPlatform:
+        """Let there be a third-party platform of this appid, in place of any other."""
+        with self._world.lock:
+            self._world.platform = ThirdPartyPlatform(appid, self.clock)
+            return self._world.platform
+
+    def remove_platform(self) -> None:
+        """Let there be no third-party platform."""
+        with self._world.lock:
+            self._world.platform = None
+
+    @property
+    def platform(self) -> ThirdPartyPlatform | None:
+        """The third-party platform, if there is one."""
+        with self._world.lock:
+            return self._world.platform
 
     def set_quota(self, endpoint: str, quota: Quota) -> None:
         """Set how often each app may call `endpoint`."""

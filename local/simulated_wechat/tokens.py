@@ -7,7 +7,7 @@ import secrets
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from .clock import Clock
 from .errors import WeChatError
@@ -18,11 +18,12 @@ OVERLAP: Final = 300
 FORCED_PER_DAY: Final = 20
 FORCED_APART: Final = 30
 
-Kind = Literal["stable", "classic"]
+Kind = Literal["stable", "classic", "component", "authorizer"]
 
 
 @dataclass(slots=True)
 class _Token:
+    kind: Kind
     appid: str
     text: str
     expires_at: float
@@ -67,11 +68,11 @@ class AccessTokens:
         for token in self._valid("stable", appid):
             if token.handed_out and token.expires_at - now > OVERLAP:
                 return token.text, int(token.expires_at - now)
-        return self._replace("stable", appid)
+        return self.replace("stable", appid)
 
     def classic(self, appid: str) -> tuple[str, int]:
         """Return getAccessToken's token: always a new one; the last works five more minutes."""
-        return self._replace("classic", appid)
+        return self.replace("classic", appid)
 
     def owner(self, text: str) -> str:
         """Return the appid an access_token speaks for.
@@ -95,6 +96,11 @@ class AccessTokens:
         token = self._tokens.get(text)
         return token.appid if token else None
 
+    def kind_of(self, text: str) -> Kind | None:
+        """Tell which call issued a token."""
+        token = self._tokens.get(text)
+        return token.kind if token else None
+
     def has_expired(self, text: str) -> bool:
         """Tell whether a token lived out its time, and was not refused before that."""
         token = self._tokens[text]
@@ -106,14 +112,14 @@ class AccessTokens:
         return tuple(self._tokens)
 
     def revoke(self, appid: str, errcode: int, *, sticky: bool) -> None:
-        """Refuse with `errcode` what is valid now, stable and classic alike.
+        """Refuse with `errcode` what is valid now, whichever call issued it.
 
         Args:
             appid: Whose tokens.
             errcode: 40001, 40014 or 42001.
             sticky: Whether stable normal mode goes on handing out the refused token until forced.
         """
-        for kind in ("stable", "classic"):
+        for kind in get_args(Kind):
             for token in self._valid(kind, appid):
                 token.refused, token.handed_out = errcode, sticky and token.handed_out
 
@@ -136,7 +142,7 @@ class AccessTokens:
         now = self._clock.now()
         return (t for t in reversed(self._issued[kind, appid]) if t.expires_at > now)
 
-    def _replace(self, kind: Kind, appid: str) -> tuple[str, int]:
+    def replace(self, kind: Kind, appid: str) -> tuple[str, int]:
         """Issue a token and let the last one work for the overlap, not longer and not shorter."""
         last = next(self._valid(kind, appid), None)
         if last:
@@ -146,7 +152,7 @@ class AccessTokens:
     def _issue(self, kind: Kind, appid: str) -> tuple[str, int]:
         # WeChat's tokens are a number, an underscore and well over a hundred characters.
         text = f"{len(self._tokens) + 1}_{secrets.token_urlsafe(100)}"
-        token = _Token(appid, text, self._clock.now() + LIFE)
+        token = _Token(kind, appid, text, self._clock.now() + LIFE)
         self._tokens[text] = token
         self._issued[kind, appid] = [*reversed(list(self._valid(kind, appid))), token]
         return text, LIFE

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .api_security import ApiSecurity
     from .message_push import MessagePush
     from .people import Person
+    from .platform import ThirdPartyPlatform
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ class World:
         self.api_security: dict[str, ApiSecurity] = {}
         self.message_push: dict[str, MessagePush] = {}
         self.people: dict[tuple[str, str], Person] = {}
+        self.platform: ThirdPartyPlatform | None = None
         self.codes = Codes(self.clock)
         self.tokens = AccessTokens(self.clock)
         self.open_data = OpenData(self.clock)

@@ -8,7 +8,7 @@ Nothing below imports this module: each part takes what it uses as parameters.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from wechat_auth.open_data import OpenData
     from wechat_auth.phone_records import PhoneRecords
     from wechat_auth.platform.platform import Platform
+    from wechat_auth.platform.table import PlatformTable
     from wechat_auth.secured_calls import Envelope
     from wechat_auth.tokens.access_tokens import AccessTokens
     from wechat_auth.tokens.sources import TokenSource
@@ -107,17 +108,50 @@ class Backend:
             return None
         from wechat_auth.platform.calls import PlatformCalls  # noqa: PLC0415
         from wechat_auth.platform.platform import Platform  # noqa: PLC0415
-        from wechat_auth.platform.table import PlatformTable  # noqa: PLC0415
 
-        table = self.aws.table(self.settings.platform_table)
         return Platform(
             appid,
-            PlatformTable(table, appid, self.secrets, clock=self.clock),
+            self.platform_table,
             PlatformCalls(self.wechat, appid),
             self.secrets,
             access_tokens=lambda: self.access_tokens,
             clock=self.clock,
         )
+
+    def receive_of_platform(
+        self, merchant: str | None, body: bytes, query: Mapping[str, str]
+    ) -> str | None:
+        """Open a push to the platform; imported here, since most teams have none."""
+        from wechat_auth.platform.pushes import receive  # noqa: PLC0415
+
+        return receive(
+            self.settings.component_appid,
+            merchant,
+            body,
+            query,
+            table=self.platform_table,
+            secrets=self.secrets,
+            user_events=self.user_events,
+            platform_events=self.aws.queue(self.settings.platform_events_queue),
+            now=self.clock(),
+        )
+
+    def look_after_platform(self) -> dict[str, str]:
+        """Do what the schedule does for the platform, if there is one, and say what was done."""
+        if self.platform is None:
+            return {}
+        from wechat_auth.platform.authorizations import look_after  # noqa: PLC0415
+
+        return look_after(self.platform, self.access_tokens, self.secrets, clock=self.clock)
+
+    @cached_property
+    def platform_table(self) -> "PlatformTable":
+        """What the platform must not lose; imported here likewise."""
+        from wechat_auth.platform.table import PlatformTable  # noqa: PLC0415
+
+        settings = self.settings
+        table = self.aws.table(settings.platform_table)
+        return PlatformTable(table, settings.component_appid, self.secrets, clock=self.clock)
 
     def platform_of(self, appid: str) -> "Platform | None":
         """Return the platform if an app is a merchant's; ``None`` for an own one."""

@@ -110,7 +110,19 @@ def receive(
     Raises:
         AuthError: ``misconfigured`` or ``storage_unavailable``: WeChat is to send it again.
     """
-    message = _checked(
+    message = opened(appid, body, query, secrets=secrets)
+    return None if message is None else hand_on(appid, message, user_events=user_events, now=now)
+
+
+def opened(
+    appid: str, body: bytes, query: Mapping[str, str], *, secrets: SecretStore
+) -> Mapping[str, Any] | None:
+    """Open a push with the keys of the appid that it must be for; ``None`` if it is not WeChat's.
+
+    Raises:
+        AuthError: ``misconfigured`` or ``storage_unavailable``.
+    """
+    return _checked(
         appid,
         secrets,
         lambda keys: push_message.open_push(
@@ -121,7 +133,6 @@ def receive(
             appid=appid,
         ),
     )
-    return None if message is None else hand_on(appid, message, user_events=user_events, now=now)
 
 
 def hand_on(appid: str, message: Mapping[str, Any], *, user_events: Queue, now: float) -> str:

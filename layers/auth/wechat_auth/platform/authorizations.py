@@ -5,8 +5,8 @@ the merchant's item, and an older one changes nothing.
 """
 
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from wechat_auth import invocation
 from wechat_auth.errors import (
@@ -19,9 +19,8 @@ from wechat_auth.errors import (
 from wechat_auth.platform.platform import Platform
 from wechat_auth.secret_store import SecretStore
 from wechat_auth.storage import StorageError
-
-if TYPE_CHECKING:
-    from wechat_auth.tokens.table import TokenTable
+from wechat_auth.tokens.access_tokens import AccessTokens
+from wechat_auth.tokens.table import TokenTable
 
 PHONE_NUMBERS = 18
 """The permission set that getPhoneNumber, the session_key calls and open data take."""
@@ -29,6 +28,27 @@ STALE_TICKET = 3600.0
 """Seconds after which a ticket is taken for the last one, and pushes are restarted."""
 _ASK_EVERY = 600.0  # seconds: WeChat pushes that often
 _LIST_EVERY = 3600.0
+
+
+def act_on(event: Mapping[str, Any], *, platform: Platform, tokens: TokenTable) -> None:
+    """Do what an event of the queue asks for; doing it again changes nothing.
+
+    Args:
+        event: ``appid`` of the merchant, ``at`` (CreateTime) and, unless it has withdrawn its
+            authorisation, ``code``.
+        platform: The platform.
+        tokens: Where the merchant's access_token is.
+
+    Raises:
+        AuthError: The event must come again, or the merchant must authorise the platform again.
+    """
+    appid, at = event["appid"], event["at"]
+    if "code" in event:
+        done = authorize(platform, appid, event["code"], at)
+    else:
+        done = withdraw(platform, tokens, appid, at)
+    what = "authorized" if "code" in event else "unauthorized"
+    invocation.logger.info("platform event", extra={"event": what, "appid": appid, "done": done})
 
 
 def authorize(platform: Platform, appid: str, code: str, created_at: int) -> bool:
@@ -74,7 +94,7 @@ def authorize(platform: Platform, appid: str, code: str, created_at: int) -> boo
     return kept
 
 
-def withdraw(platform: Platform, tokens: "TokenTable", appid: str, created_at: int) -> bool:
+def withdraw(platform: Platform, tokens: TokenTable, appid: str, created_at: int) -> bool:
     """Forget a merchant that has withdrawn its authorisation, and its access_token.
 
     Args:
@@ -94,22 +114,30 @@ def withdraw(platform: Platform, tokens: "TokenTable", appid: str, created_at: i
 
 
 def look_after(
-    platform: Platform, secrets: SecretStore, *, clock: Callable[[], float] = time.time
+    platform: Platform,
+    access_tokens: AccessTokens,
+    secrets: SecretStore,
+    *,
+    clock: Callable[[], float] = time.time,
 ) -> dict[str, str]:
-    """Do what the schedule does: restart pushes that have stopped, and list the merchants.
+    """Do what the schedule does: restart pushes that have stopped, list and renew the merchants.
 
     The list brings back what was lost, and the merchants that authorised the platform before it
     came here: a merchant that is not listed is not forgotten, which only its event can bring about.
 
     Returns:
-        What was done, by name, or the code of the error that it met.
+        What was done, by name or merchant, or the code of the error that it met.
     """
-    outcome = {}
+    outcome: dict[str, str] = {}
     ticket = platform.table.ticket()
     if ticket is None or clock() > ticket.created_at + STALE_TICKET:
         outcome["pushes"] = _outcome(lambda: _restart_pushes(platform, secrets))
     if ticket is not None:
         outcome["merchants"] = _outcome(lambda: _list_merchants(platform))
+    for merchant in platform.table.merchants():
+        outcome[merchant.appid] = _outcome(
+            lambda appid=merchant.appid: "renewed" if access_tokens.renew(appid) else ""
+        )
     return {name: what for name, what in outcome.items() if what}
 
 
