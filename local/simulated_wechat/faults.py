@@ -26,6 +26,13 @@ ENDPOINTS: Final = (
     "resetUserSessionKey",
     "checkEncryptedData",
     "getOpenData",
+    "thirdpartyCode2Session",
+    "getComponentAccessToken",
+    "startPushTicket",
+    "getPreAuthCode",
+    "getAuthorizerRefreshToken",
+    "getAuthorizerAccessToken",
+    "getAuthorizerList",
 )
 
 ANY: Final = "*"

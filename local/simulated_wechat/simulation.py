@@ -166,17 +166,22 @@ class SimulatedWeChat:
             sticky: Whether stable normal mode hands the refused token out again until forced.
         """
         with self._world.lock:
-            self._world.tokens.revoke(self._world.app(appid).appid, errcode, sticky=sticky)
+            self._world.tokens.revoke(self._caller(appid), errcode, sticky=sticky)
 
     def refuse_all_tokens(self, appid: str, *, errcode: int = 40001) -> None:
         """Refuse every access_token of an app, future ones too."""
         with self._world.lock:
-            self._world.tokens.refuse_all(self._world.app(appid).appid, errcode)
+            self._world.tokens.refuse_all(self._caller(appid), errcode)
 
     def accept_tokens(self, appid: str) -> None:
         """End `refuse_all_tokens`."""
         with self._world.lock:
-            self._world.tokens.refuse_all(self._world.app(appid).appid, 0)
+            self._world.tokens.refuse_all(self._caller(appid), 0)
+
+    def _caller(self, appid: str) -> str:
+        """Return the appid of an app, or of the platform."""
+        platform = self._world.platform
+        return appid if platform and platform.appid == appid else self._world.app(appid).appid
 
     # What can be seen
 

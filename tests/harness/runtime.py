@@ -49,6 +49,7 @@ def _noted(handler: Handler, name: str) -> Handler:
         "refresh_access_token": http.scheduled,
         "wechat_push": http.push,
         "user_events": http.queued,
+        "platform_events": http.queued,
     }
     shell: Any = shells.get(name, http.endpoint)
     handle: Any = handler

@@ -81,12 +81,14 @@ def appid(body: Body, apps: Apps, session: Session | None = None) -> str:
             return apps.own[0]
         raise invalid_field("appid", "is needed, since more than one mini-program is served here")
     value = body["appid"]
-    if apps.merchants is not None and isinstance(value, str) and _APPID.fullmatch(value):
-        if value not in apps:
+    if isinstance(value, str):
+        if value in apps.own:
+            return value
+        if apps.merchants is not None and _APPID.fullmatch(value):
+            if value in apps.merchants:
+                return value
             raise AuthError(APP_NOT_AUTHORIZED)
-    elif not isinstance(value, str) or value not in apps:
-        raise invalid_field("appid", "must be the appid of a mini-program that is served here")
-    return value
+    raise invalid_field("appid", "must be the appid of a mini-program that is served here")
 
 
 def rejected(body: Body) -> str | None:

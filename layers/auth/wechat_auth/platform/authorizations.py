@@ -6,6 +6,7 @@ the merchant's item, and an older one changes nothing.
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from wechat_auth import invocation
@@ -135,10 +136,12 @@ def look_after(
     if ticket is not None:
         outcome["merchants"] = _outcome(lambda: _list_merchants(platform))
     for merchant in platform.table.merchants():
-        outcome[merchant.appid] = _outcome(
-            lambda appid=merchant.appid: "renewed" if access_tokens.renew(appid) else ""
-        )
+        outcome[merchant.appid] = _outcome(partial(_renew, access_tokens, merchant.appid))
     return {name: what for name, what in outcome.items() if what}
+
+
+def _renew(access_tokens: AccessTokens, appid: str) -> str:
+    return "renewed" if access_tokens.renew(appid) else ""
 
 
 def _restart_pushes(platform: Platform, secrets: SecretStore) -> str:

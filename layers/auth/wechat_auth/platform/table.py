@@ -156,7 +156,7 @@ class PlatformTable:
         values: Item = {"sealed": self._sealed(appid, refresh_token), "at": at}
         update = "SET sealed = :sealed, changed_at = :at REMOVE busy_until"
         if permissions is not None:
-            update = update.replace(" REMOVE", ", permissions = :granted REMOVE")
+            update = update.replace(" REMOVE", ", #permissions = :granted REMOVE")
             values["granted"] = ",".join(map(str, sorted(permissions)))
         return self._table.update_if(
             "attribute_not_exists(changed_at) OR changed_at < :at", self._key(appid), update, values
@@ -167,7 +167,7 @@ class PlatformTable:
         return self._table.update_if(
             "attribute_not_exists(changed_at) OR changed_at <= :at",
             self._key(appid),
-            "SET changed_at = :at REMOVE sealed, permissions, busy_until",
+            "SET changed_at = :at REMOVE sealed, #permissions, busy_until",
             {"at": at},
         )
 
