@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from wechat_auth import fields
 from wechat_auth.apps import Apps
-from wechat_auth.errors import INVALID_REQUEST, SESSION_INVALID, AuthError
+from wechat_auth.errors import APP_NOT_AUTHORIZED, INVALID_REQUEST, SESSION_INVALID, AuthError
 from wechat_auth.fields import EncryptedOpenData
 from wechat_auth.sessions import Session
 
@@ -114,6 +114,26 @@ def test_where_several_are_served_it_must_be() -> None:
 @pytest.mark.parametrize("value", ["", "wx", OTHER, APPID + " ", APPID.upper(), 1, [APPID], None])
 def test_an_appid_that_is_not_served_is_refused(value: object) -> None:
     assert detail(lambda: fields.appid({"appid": value}, Apps((APPID,)))) == (
+        "appid: must be the appid of a mini-program that is served here"
+    )
+
+
+def test_with_a_platform_a_merchants_appid_is_served_and_the_own_app_needs_none() -> None:
+    apps = Apps((APPID,), merchants=(OTHER,))
+    assert fields.appid({"appid": OTHER}, apps) == OTHER
+    assert fields.appid({"appid": APPID}, apps) == APPID
+    assert fields.appid({}, apps) == APPID
+    assert detail(lambda: fields.appid({}, Apps((), merchants=(OTHER,)))) == (
+        "appid: is needed, since more than one mini-program is served here"
+    )
+
+
+def test_with_a_platform_an_app_that_authorises_it_not_is_told_so() -> None:
+    apps = Apps((APPID,), merchants=(OTHER,))
+    with pytest.raises(AuthError) as refused:
+        fields.appid({"appid": "wx0000000000000000"}, apps)
+    assert refused.value.problem is APP_NOT_AUTHORIZED
+    assert detail(lambda: fields.appid({"appid": "wx"}, apps)) == (
         "appid: must be the appid of a mini-program that is served here"
     )
 

@@ -74,8 +74,11 @@ def test_every_function_has_its_handler() -> None:
         "introspect",
         "login",
         "phone",
+        "platform_events",
         "refresh_access_token",
         "session",
+        "user_events",
+        "wechat_push",
     ]
     for path in (ROOT / "functions").iterdir():
         assert [each.name for each in path.iterdir() if each.name != "__pycache__"] == ["app.py"]
@@ -95,7 +98,8 @@ def test_a_handler_file_defines_the_handler_and_prepares_it_and_nothing_else(pat
     assert isinstance(docstring, ast.Expr)
     assert isinstance(handler, ast.FunctionDef)
     assert handler.name == "handler"
-    prepared = [] if path.parent.name == "refresh_access_token" else ["prepare"]
+    nobody_waits = {"refresh_access_token", "platform_events", "user_events", "wechat_push"}
+    prepared = [] if path.parent.name in nobody_waits else ["prepare"]
     assert [ast.unparse(node).partition("(")[0] for node in rest] == prepared
 
 
@@ -130,7 +134,9 @@ def test_wechat_auth_uses_of_wechat_crypto_what_it_exports(path: Path) -> None:
 FLOORS = (
     {"http"},
     {"backend"},
-    {"login", "phone", "open_data", "session_key", "introspection", "platform.authorizations"},
+    {"platform.authorizations", "platform.pushes"},
+    {"login", "phone", "open_data", "session_key", "introspection", "pushes"},
+    {"user_events"},
     {"fields", "platform.platform"},
     {"account", "tokens.access_tokens", "platform.sources"},
     {"tokens.table", "tokens.sources"},
@@ -230,6 +236,30 @@ print([name for name in sys.modules if name.startswith(of_it)])
         check=True,
     )
     assert loaded.stdout == "None\n[]\n"
+
+
+def test_nothing_of_a_third_party_platform_is_loaded_without_one() -> None:
+    program = """
+import runpy, sys
+for path in sys.argv[1:]:
+    if "platform_events" not in path:
+        runpy.run_path(path)
+from wechat_auth.backend import Backend
+from wechat_auth.settings import Settings
+from tests.harness.settings import REQUIRED
+backend = Backend(Settings.from_env(REQUIRED))
+print(backend.platform, backend.look_after_platform(), backend.platform_of("wxfedcba9876543210"))
+print([name for name in sys.modules if name.startswith("wechat_auth.platform")])
+"""
+    paths = [str(ROOT), str(ROOT / "layers/crypto"), str(ROOT / "layers/auth")]
+    loaded = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", program, *map(str, HANDLERS)],
+        env={"PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert loaded.stdout == "None {} None\n[]\n"
 
 
 def test_the_backend_is_all_that_an_environment_keeps() -> None:

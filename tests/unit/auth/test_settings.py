@@ -26,6 +26,7 @@ def test_what_is_required_is_enough() -> None:
         decrypt_failures_per_day=50,
         check_encrypted_data=True,
         origin_secret_sha256="",
+        user_events_queue=REQUIRED["USER_EVENTS_QUEUE"],
     )
 
 
@@ -47,7 +48,11 @@ def test_everything_can_be_set() -> None:
             "DECRYPT_FAILURES_PER_DAY": "3",
             "CHECK_ENCRYPTED_DATA": "false",
             "ORIGIN_SECRET_SHA256": "5ec7e7",
+            "USER_EVENTS_QUEUE": "https://queue",
             "ACCOUNT_FUNCTION_ARN": "arn:function",
+            "COMPONENT_APPID": "wxc0ffee0000000001",
+            "PLATFORM_TABLE": "Platform",
+            "PLATFORM_EVENTS_QUEUE": "https://platform",
         }
     )
 
@@ -67,8 +72,36 @@ def test_everything_can_be_set() -> None:
         decrypt_failures_per_day=3,
         check_encrypted_data=False,
         origin_secret_sha256="5ec7e7",
+        user_events_queue="https://queue",
         account_function_arn="arn:function",
+        component_appid="wxc0ffee0000000001",
+        platform_table="Platform",
+        platform_events_queue="https://platform",
     )
+    assert chosen.with_app_secret == (*chosen.appids, "wxc0ffee0000000001")
+
+
+def test_a_platform_may_serve_its_merchants_alone() -> None:
+    of_platform = {
+        "COMPONENT_APPID": "wxc0ffee0000000001",
+        "PLATFORM_TABLE": "Platform",
+        "PLATFORM_EVENTS_QUEUE": "https://platform",
+    }
+    settings = Settings.from_env({**REQUIRED, **of_platform, "WECHAT_APPIDS": ""})
+    assert settings.appids == ()
+    assert settings.with_app_secret == ("wxc0ffee0000000001",)
+
+
+@pytest.mark.parametrize("name", ["PLATFORM_TABLE", "PLATFORM_EVENTS_QUEUE"])
+def test_a_platform_needs_its_table_and_its_queue(name: str) -> None:
+    of_platform = {
+        "COMPONENT_APPID": "wxc0ffee0000000001",
+        "PLATFORM_TABLE": "Platform",
+        "PLATFORM_EVENTS_QUEUE": "https://platform",
+    }
+    with pytest.raises(AuthError) as caught:
+        Settings.from_env({**REQUIRED, **of_platform, name: ""})
+    assert name in str(caught.value.remedy)
 
 
 @pytest.mark.parametrize("name", sorted(REQUIRED))

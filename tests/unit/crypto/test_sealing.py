@@ -276,3 +276,12 @@ def test_no_document_is_another_exception(document: Any) -> None:
     for text in (json.dumps(document), str(document)):
         with pytest.raises(KeyRingError):
             KeyRing.from_json(text)
+
+
+def test_a_blob_tells_whether_the_current_key_sealed_it() -> None:
+    first = KeyRing({"k1": "1" * 32}, "k1")
+    second = KeyRing({"k1": "1" * 32, "k11": "2" * 32}, "k11")
+    blobs = [ring.seal(b"text", purpose="test", context="here") for ring in (first, second)]
+
+    assert [first.is_current(blob) for blob in blobs] == [True, False]
+    assert [second.is_current(blob) for blob in blobs] == [False, True]

@@ -8,7 +8,7 @@ import time_machine
 from local.simulated_wechat import Fault, Pushed
 from tests.harness.api import Api
 from tests.harness.deployment import Asked
-from tests.platform.conftest import COMPONENT, MERCHANT, OK, OTHER_MERCHANT, Scene
+from tests.third_party.conftest import COMPONENT, MERCHANT, OK, OTHER_MERCHANT, Scene
 from wechat_auth.errors import AuthError
 
 REFUSED = (403, "")
@@ -65,7 +65,11 @@ class TestTickets:
         assert scene.deployment.push(scene.platform.push.verification(), COMPONENT) == REFUSED
 
     def test_other_information_is_answered_and_left_alone(self, scene: Scene) -> None:
-        message = {"AppId": COMPONENT, "CreateTime": 1, "InfoType": "notify_third_fasteregister"}
+        message: dict[str, str | int] = {
+            "AppId": COMPONENT,
+            "CreateTime": 1,
+            "InfoType": "notify_third_fasteregister",
+        }
         assert scene.push(scene.platform.push.seal(message)) == OK
         assert scene.deployment.stack.queues.work_off() == 0
 
@@ -139,7 +143,7 @@ class TestAuthorisations:
         assert asked("getAuthorizerRefreshToken") == 1
 
     def test_what_fails_comes_again_and_is_done_then(
-        self, scene: Scene, asked: Asked, clock: time_machine.Traveller
+        self, scene: Scene, clock: time_machine.Traveller
     ) -> None:
         scene.wechat.faults.add(Fault("getAuthorizerRefreshToken", "drop_before", times=2))
         assert scene.push(scene.platform.authorize(MERCHANT)) == OK
