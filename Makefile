@@ -106,6 +106,10 @@ app-secret: $(VENV)/installed ## Store the AppSecret of a mini-program, or the k
 	@$(BIN)/python -m infra.app_secret $(ENV) $(APPID) "$(FILE)"
 api-client: $(VENV)/installed ## Make a client of POST /introspect, or remove it (ENV=dev NAME=orders [REMOVE=1])
 	@$(BIN)/python -m infra.api_client "$(ENV)" "$(NAME)" $(if $(REMOVE),--remove)
+authorise: $(VENV)/installed ## Print links by which a merchant authorises your platform (ENV=prod PAGE=https://…)
+	@$(BIN)/python -m infra.merchants "$(ENV)" "$(PAGE)"
+merchants: $(VENV)/installed ## List who has authorised your third-party platform (ENV=prod)
+	@$(BIN)/python -m infra.merchants "$(ENV)"
 rotate-keys: $(VENV)/installed ## Rotate the keys: run it twice, it says when (ENV=dev)
 	@$(BIN)/python -m infra.key_ring $(ENV) $(if $(LEAKED),--leaked)
 edge: $(VENV)/installed ## Put CloudFront with a limit for each address before the API (ENV=prod ARGS=RequestsPerAddress=500)

@@ -49,6 +49,7 @@ def _noted(handler: Handler, name: str) -> Handler:
         "refresh_access_token": http.scheduled,
         "wechat_push": http.push,
         "user_events": http.queued,
+        "merchants": http.invoked,
         "platform_events": http.queued,
     }
     shell: Any = shells.get(name, http.endpoint)

@@ -1,6 +1,7 @@
 """What the platform must not lose: tickets and authorisations, late, repeated and reordered."""
 
 import time
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import time_machine
@@ -261,3 +262,25 @@ def closed(scene: Scene, openid: str) -> Pushed:
             "OpenID": openid,
         }
     )
+
+
+class TestOperators:
+    def test_a_link_carries_a_fresh_code_and_leads_back_to_the_page(self, scene: Scene) -> None:
+        page = "https://example.com/authorised?a=1"
+        made = [scene.deployment.stack.invoke("merchants", {"page": page}) for _ in range(2)]
+        for name, host in (("desktop", "mp.weixin.qq.com"), ("wechat", "open.weixin.qq.com")):
+            parsed = [urlsplit(each["links"][name]) for each in made]
+            queries = [dict(parse_qsl(each.query)) for each in parsed]
+            assert {each.hostname for each in parsed} == {host}
+            assert queries[0]["pre_auth_code"] != queries[1]["pre_auth_code"]
+            for query in queries:
+                assert query["component_appid"] == COMPONENT
+                assert (query["redirect_uri"], query["auth_type"]) == (page, "2")
+        assert made[0]["links"]["expiresIn"] == 1800
+
+    def test_the_list_says_who_granted_what(self, scene: Scene) -> None:
+        scene.authorized(MERCHANT, 18, 49)
+        scene.authorized(OTHER_MERCHANT)
+        scene.withdrawn(OTHER_MERCHANT)
+        (merchant,) = scene.deployment.stack.invoke("merchants", {})["merchants"]
+        assert (merchant["appid"], merchant["permissions"]) == (MERCHANT, [18, 49])

@@ -10,9 +10,9 @@ The rooms of this package, from the roof to the cellar; each imports only from b
 * ``fields`` – what a request's body may hold.
 * ``account`` – the team's own account function, if there is one.
 * ``platform`` – a third-party platform, where there is one: ``platform.authorizations`` (who
-  authorises it, and what its schedule looks after), ``platform.platform`` (whom it serves),
-  ``platform.pushes`` (what WeChat pushes to it), ``platform.sources`` (its tokens), ``platform.table`` (ticket and refresh tokens),
-  ``platform.calls`` (its part of WeChat's API).
+  authorises it, and what its schedule looks after), ``platform.pushes`` (what WeChat pushes to it),
+  ``platform.platform`` (whom it serves), ``platform.sources`` (its tokens), ``platform.table``
+  (ticket and refresh tokens), ``platform.calls`` (its part of WeChat's API).
 * ``sessions`` – our own session tokens; ``failure_budget`` – failed decryptions of a day;
   ``phone_records`` – what is kept of a phone exchange; ``codes`` – the two kinds of code.
 * ``tokens`` – one access_token for every environment: ``tokens.access_tokens`` (who renews when),

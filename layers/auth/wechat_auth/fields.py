@@ -17,6 +17,7 @@ _CODE = re.compile(r"[0-9A-Za-z_-]{1,256}")
 _MOCK_CODE = "the code is a mock one"  # DevTools, in a project without an appid of its own
 _APPID = re.compile(r"wx[0-9a-f]{16}")
 _CLOUD_ID = re.compile(r"[0-9A-Za-z_-]{1,512}")
+_PAGE = re.compile(r"https://[0-9A-Za-z.-]+(/[!-~]*)?")
 _OPENID = re.compile(r"[0-9A-Za-z_-]{1,128}")
 _MOST_OPENIDS = 100
 _LONGEST_TOKEN = 512
@@ -99,6 +100,13 @@ def rejected(body: Body) -> str | None:
     if len(value) > _LONGEST_TOKEN:
         raise invalid_field("rejected", "must be the access_token that WeChat refused")
     return value
+
+
+def page(body: Body) -> str | None:
+    """Read ``page``: where an authorisation returns to, if one was sent."""
+    if "page" not in body:
+        return None
+    return _matching(body, "page", _PAGE, "must be the https address of a page")
 
 
 def openids(body: Body) -> list[str]:

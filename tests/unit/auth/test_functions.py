@@ -73,6 +73,7 @@ def test_every_function_has_its_handler() -> None:
         "end_sessions",
         "introspect",
         "login",
+        "merchants",
         "phone",
         "platform_events",
         "refresh_access_token",
@@ -98,7 +99,13 @@ def test_a_handler_file_defines_the_handler_and_prepares_it_and_nothing_else(pat
     assert isinstance(docstring, ast.Expr)
     assert isinstance(handler, ast.FunctionDef)
     assert handler.name == "handler"
-    nobody_waits = {"refresh_access_token", "platform_events", "user_events", "wechat_push"}
+    nobody_waits = {
+        "merchants",
+        "refresh_access_token",
+        "platform_events",
+        "user_events",
+        "wechat_push",
+    }
     prepared = [] if path.parent.name in nobody_waits else ["prepare"]
     assert [ast.unparse(node).partition("(")[0] for node in rest] == prepared
 

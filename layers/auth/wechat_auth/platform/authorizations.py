@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 from wechat_auth import invocation
 from wechat_auth.errors import (
@@ -27,6 +28,7 @@ PHONE_NUMBERS = 18
 """The permission set that getPhoneNumber, the session_key calls and open data take."""
 STALE_TICKET = 3600.0
 """Seconds after which a ticket is taken for the last one, and pushes are restarted."""
+_MINI_PROGRAMS = 2  # auth_type
 _ASK_EVERY = 600.0  # seconds: WeChat pushes that often
 _LIST_EVERY = 3600.0
 
@@ -112,6 +114,46 @@ def withdraw(platform: Platform, tokens: TokenTable, appid: str, created_at: int
     tokens.forget(appid)
     invocation.count("MerchantsWithdrawn")
     return True
+
+
+def links(platform: Platform, page: str) -> dict[str, object]:
+    """Make links by which one merchant can authorise the platform, with a fresh pre-auth code.
+
+    Args:
+        platform: The platform.
+        page: Where WeChat leads its administrator afterwards: on the host that is entered for
+            authorisations, where the link must stand, too.
+
+    Returns:
+        ``desktop`` (shows a QR code), ``wechat`` (to be opened there), and ``expiresIn`` seconds.
+    """
+    code, expires_in = platform.using(platform.calls.pre_auth_code)
+    query = urlencode(
+        {
+            "component_appid": platform.appid,
+            "pre_auth_code": code,
+            "redirect_uri": page,
+            "auth_type": _MINI_PROGRAMS,
+        }
+    )
+    in_wechat = f"action=bindcomponent&no_scan=1&{query}"
+    return {
+        "desktop": f"https://mp.weixin.qq.com/cgi-bin/componentloginpage?{query}",
+        "wechat": f"https://open.weixin.qq.com/wxaopen/safe/bindcomponent?{in_wechat}#wechat_redirect",
+        "expiresIn": expires_in,
+    }
+
+
+def known(platform: Platform) -> list[dict[str, object]]:
+    """Say who authorises the platform, since when, and what; ``None`` if that is not known."""
+    return [
+        {
+            "appid": merchant.appid,
+            "since": merchant.changed_at,
+            "permissions": None if merchant.permissions is None else sorted(merchant.permissions),
+        }
+        for merchant in platform.table.merchants()
+    ]
 
 
 def look_after(
