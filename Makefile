@@ -46,7 +46,7 @@ test: $(VENV)/installed ## Unit, integration and e2e tests, and the client kit (
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	$(BIN)/python -m pytest $(PARALLEL) tests/unit tests/integration tests/e2e --cov
+	$(BIN)/python -m pytest $(PARALLEL) tests/unit tests/integration tests/third_party tests/e2e --cov
 	@$(MAKE) --no-print-directory test-miniprogram
 endif
 test-all: ## make test, then races, attacks, fuzz, faults, console and load (needs Java, npm, Chromium)
@@ -106,10 +106,8 @@ app-secret: $(VENV)/installed ## Store the AppSecret of a mini-program, or the k
 	@$(BIN)/python -m infra.app_secret $(ENV) $(APPID) "$(FILE)"
 api-client: $(VENV)/installed ## Make a client of POST /introspect, or remove it (ENV=dev NAME=orders [REMOVE=1])
 	@$(BIN)/python -m infra.api_client "$(ENV)" "$(NAME)" $(if $(REMOVE),--remove)
-authorise: $(VENV)/installed ## Print links by which a merchant authorises your platform (ENV=prod PAGE=https://…)
-	@$(BIN)/python -m infra.merchants "$(ENV)" "$(PAGE)"
-merchants: $(VENV)/installed ## List who has authorised your third-party platform (ENV=prod)
-	@$(BIN)/python -m infra.merchants "$(ENV)"
+authorise: $(VENV)/installed; @$(BIN)/python -m infra.merchants "$(ENV)" "$(PAGE)" ## Print links by which a merchant authorises your platform (ENV=prod PAGE=https://…)
+merchants: $(VENV)/installed; @$(BIN)/python -m infra.merchants "$(ENV)" ## List who has authorised your third-party platform (ENV=prod)
 rotate-keys: $(VENV)/installed ## Rotate the keys: run it twice, it says when (ENV=dev)
 	@$(BIN)/python -m infra.key_ring $(ENV) $(if $(LEAKED),--leaked)
 edge: $(VENV)/installed ## Put CloudFront with a limit for each address before the API (ENV=prod ARGS=RequestsPerAddress=500)
@@ -121,15 +119,13 @@ profile: build $(VENV)/installed ## Take apart what a login takes, cold and warm
 	@$(BIN)/python -m bench.profile "$(PYTHON313)/python3.13"
 record: build $(VENV)/installed ## Accept the imports and instruction counts of what is built (needs valgrind)
 	@$(BIN)/python -m bench.budgets "$(PYTHON313)/python3.13"
-fault-table: $(VENV)/installed ## Write what each fault comes to into docs/faults.md
-	REWRITE=1 $(BIN)/python -m pytest tests/hostile/faults/test_matrix.py
+fault-table: $(VENV)/installed; REWRITE=1 $(BIN)/python -m pytest tests/hostile/faults/test_matrix.py ## Write what each fault comes to into docs/faults.md
 
 check: lint types secrets template ## Lint, types, secrets and template
 lint: $(VENV)/installed ## Check style, docstrings and security of the Python code
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/bandit --quiet --recursive --severity-level medium --configfile pyproject.toml layers functions infra local
-types: $(VENV)/installed ## Check types, strictly
-	$(BIN)/mypy
+types: $(VENV)/installed; $(BIN)/mypy ## Check types, strictly
 template: .venv-sam/installed .venv-checkov/installed ## Check the templates with SAM, cfn-lint and checkov
 	$(SAM) validate --lint
 	.venv-sam/bin/cfn-lint $(TEMPLATES) --append-rules cfn_lint_serverless.rules

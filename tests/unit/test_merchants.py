@@ -29,8 +29,10 @@ def test_it_lists_the_merchants_and_what_they_granted() -> None:
     assert ask(client, "arn").splitlines() == [
         "wx0000000000abc010  since 2027-01-01  permission sets 18, 49",
         "wx0000000000abc020  since 2027-01-01  permission sets 49; 18 IS MISSING: no phone numbers",
-        "wx0000000000abc030  since 2027-01-01  permission sets unknown until the merchant "
-        "authorises the platform again",
+        (
+            "wx0000000000abc030  since 2027-01-01  permission sets unknown until the merchant "
+            "authorises the platform again"
+        ),
     ]
     assert client.asked == [("arn", {})]
 
