@@ -1,7 +1,8 @@
 """`make app-secret ENV=… APPID=…`: stores one mini-program's AppSecret among the others.
 
-With FILE=… it stores the keys of the mini-program's API security instead: a JSON file that holds
-the numbers and names the files which the console handed out (docs/api-security.md).
+With FILE=… it stores what a JSON file holds instead: the keys of the mini-program's API security,
+which are numbers and the names of the files that the console handed out (docs/api-security.md), or
+{"push":{"token":…,"encodingAesKey":…}}, for WeChat's pushes (docs/push.md).
 """
 
 import getpass
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from infra.release import ReleaseError
 from infra.secret import SecretError, read, write
 from infra.stack import deployed
-from wechat_auth.app_secrets import API_SECURITY, AppSecretsError, by_appid
+from wechat_auth.app_secrets import API_SECURITY, PUSH, AppSecretsError, by_appid
+from wechat_auth.pushes import PushKeys, PushKeysError
 from wechat_crypto.api_keys import ApiKeyError, ApiKeys, previous
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def store(
         secret_id: The AppSecrets.
         appid: Whose it is.
         served: The mini-programs that the stack serves.
-        file: Describes the keys of the app's API security, if those are to be stored.
+        file: Describes keys of API security or of message push, if those are to be stored.
         ask: Shows a prompt and reads a line that is not shown.
 
     Returns:
@@ -67,7 +69,7 @@ def store(
     known = secrets.get(appid)
     entry = known if isinstance(known, dict) else {"secret": known} if known else {}
     if file:
-        entry |= {API_SECURITY: _keys(file, entry.get(API_SECURITY) or {})}
+        entry |= _from_file(file, entry)
     if not (file and entry.get("secret")):
         entry |= {"secret": _ask_for_secret(appid, ask)}
     # An app that has a secret and no more stays the plain text that it always was.
@@ -80,6 +82,7 @@ def store(
         (
             f"Stored. There is an AppSecret now for {', '.join(sorted(secrets))}.",
             *(f"API security: {name} {key['number']}" for name, key in keys.items()),
+            *(["Message push: a Token and an EncodingAESKey are stored."] if PUSH in entry else ()),
             *(f"Missing: make app-secret ENV=… APPID={each}" for each in missing),
         )
     )
@@ -95,18 +98,44 @@ def _ask_for_secret(appid: str, ask: Callable[[str], str]) -> str:
     return app_secret
 
 
-def _keys(file: Path, known: dict[str, Any]) -> dict[str, Any]:
-    """Read the keys that a file describes; what they replace stays as the one before.
-
-    An empty object takes all keys out.
-    """
+def _from_file(file: Path, entry: dict[str, Any]) -> dict[str, Any]:
+    """Read a file, and return the member of an app's object that it changes."""
     try:
         document = json.loads(_text(file))
     except ValueError:
         document = None
+    if isinstance(document, dict) and document.keys() == {PUSH}:
+        return {PUSH: _push_keys(document[PUSH], entry.get(PUSH) or {})}
+    return {API_SECURITY: _keys(file, document, entry.get(API_SECURITY) or {})}
+
+
+def _push_keys(document: Any, known: dict[str, Any]) -> dict[str, Any]:
+    """Check the keys of message push; an EncodingAESKey that they replace stays beside them.
+
+    An empty object takes them out.
+    """
+    if document == {}:
+        return {}
+    try:
+        PushKeys.from_document(document)
+        used, before = document["encodingAesKey"], known.get("encodingAesKey")
+        before = before if before != used else known.get("previousEncodingAesKey")
+        keys = {**({"previousEncodingAesKey": before} if before else {}), **document}
+        PushKeys.from_document(keys)
+    except PushKeysError as error:
+        raise SecretError(f"{error}. Nothing was stored.") from None
+    return keys
+
+
+def _keys(file: Path, document: Any, known: dict[str, Any]) -> dict[str, Any]:
+    """Read the keys that a file describes; what they replace stays as the one before.
+
+    An empty object takes all keys out.
+    """
     if not isinstance(document, dict) or document.keys() - _MEMBERS:
         raise SecretError(
-            f"{file} must be a JSON object of {', '.join(_KEYS)}, see docs/api-security.md. "
+            f"{file} must be a JSON object of {', '.join(_KEYS)}, see docs/api-security.md, or of "
+            f"{PUSH} alone, see docs/push.md. "
             "Nothing was stored."
         )
     if not document:

@@ -212,6 +212,7 @@ class Deployment:
         for table in self.stack.application.tables:
             self.clear(table.logical_id)
         self.stack.queues.discard()
+        self.wechat.message_push().xml = False
         wechat, app = self.wechat, self.wechat.apps[0]
         wechat.faults.clear()
         wechat.on_call = None

@@ -352,3 +352,65 @@ def test_an_environment_that_is_not_there_is_said_so(
     monkeypatch.setattr(sys, "argv", ["", environment, ONE])
     with pytest.raises(SystemExit, match=reason):
         main()
+
+
+class TestMessagePush:
+    KEY, NEXT, THIRD = ("k" * 43, "n" * 43, "t" * 43)
+
+    def stored_from(
+        self, client: "SecretsManagerClient", folder: Path, push: object, **more: object
+    ) -> str:
+        file = folder / "push.json"
+        file.write_text(json.dumps({"push": push, **more}), "utf-8")
+        return store(client, "AppSecrets", ONE, served=[ONE], file=file, ask=lambda _: SECRET)
+
+    def test_it_is_stored_beside_the_app_secret_and_never_shown(
+        self, client: "SecretsManagerClient", tmp_path: Path
+    ) -> None:
+        push = {"token": "AToken", "encodingAesKey": self.KEY}
+        assert self.stored_from(client, tmp_path, push) == (
+            f"Stored. There is an AppSecret now for {ONE}.\n"
+            "Message push: a Token and an EncodingAESKey are stored."
+        )
+        assert stored(client) == {ONE: {"secret": SECRET, "push": push}}
+
+    def test_a_key_that_is_replaced_stays_as_the_one_before(
+        self, client: "SecretsManagerClient", tmp_path: Path
+    ) -> None:
+        for key in (self.KEY, self.NEXT, self.NEXT, self.THIRD):
+            self.stored_from(client, tmp_path, {"token": "AToken", "encodingAesKey": key})
+        assert stored(client)[ONE]["push"] == {
+            "token": "AToken",
+            "encodingAesKey": self.THIRD,
+            "previousEncodingAesKey": self.NEXT,
+        }
+
+    def test_an_empty_object_takes_it_out_again(
+        self, client: "SecretsManagerClient", tmp_path: Path
+    ) -> None:
+        self.stored_from(client, tmp_path, {"token": "AToken", "encodingAesKey": self.KEY})
+        self.stored_from(client, tmp_path, {})
+        assert stored(client) == {ONE: SECRET}
+
+    @pytest.mark.parametrize(
+        ("push", "more", "said"),
+        [
+            ("AToken", {}, "push must be an object"),
+            ({"token": "a b", "encodingAesKey": KEY}, {}, '"token" must be the Token'),
+            ({"token": "AToken"}, {}, "an EncodingAESKey is 43 letters and digits"),
+            ({"token": "AToken", "encodingAesKey": KEY[1:]}, {}, "an EncodingAESKey is 43"),
+            ({"token": "AToken", "encodingAesKey": KEY}, {"privateKey": {}}, "or of push alone"),
+        ],
+    )
+    def test_what_the_console_would_not_have_is_refused(
+        self,
+        client: "SecretsManagerClient",
+        tmp_path: Path,
+        push: object,
+        more: dict[str, object],
+        said: str,
+    ) -> None:
+        with pytest.raises(SecretError) as refused:
+            self.stored_from(client, tmp_path, push, **more)
+        assert said in str(refused.value)
+        assert self.KEY not in str(refused.value)
