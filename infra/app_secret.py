@@ -56,7 +56,8 @@ def store(
     """
     if appid not in served:
         raise SecretError(
-            f"{appid or 'APPID'} is not served: APPID is one of {', '.join(served)} (WeChatAppIds)"
+            f"{appid or 'APPID'} is not served: APPID is one of {', '.join(served)} (WeChatAppIds, "
+            "ComponentAppId)"
         )
     versions = read(client, secret_id)
     try:
@@ -175,7 +176,8 @@ def main(ask: Callable[[str], str] = getpass.getpass) -> None:
     environment, appid, file = (*sys.argv[1:], "", "", "")[:3]
     try:
         stack = deployed(environment)
-        served = stack.parameters["WeChatAppIds"].split(",")
+        appids = stack.parameters["WeChatAppIds"], stack.parameters.get("ComponentAppId", "")
+        served = [each for text in appids for each in text.split(",") if each]
         secret_id = stack.outputs["AppSecretsArn"]
         path = Path(file) if file else None
         client = stack.secrets_manager
