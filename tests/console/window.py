@@ -41,7 +41,7 @@ class Window:
         scheme: Literal["light", "dark"] = "light",
         broken_kit: tuple[str, str] | None = None,
     ) -> Iterator[Self]:
-        """Open one in a browser of that language; in a broken kit the second text stands in place of the first."""
+        """Open one; in a broken kit the second text stands in place of the first."""
         context = browser.new_context(
             viewport={"width": size[0], "height": size[1]},
             reduced_motion="reduce",
