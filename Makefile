@@ -37,8 +37,8 @@ export SAM_CLI_TELEMETRY = 0
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV)/installed ## Start API, DynamoDB and a simulated WeChat on this machine (PORT=3000)
-	@PORT=$(PORT) LISTEN=$(LISTEN) ACCOUNT=$(ACCOUNT) exec $(BIN)/python -m local
+run: $(VENV)/installed ## Start API, DynamoDB and a simulated WeChat on this machine (PORT=3000), or with the real one (APPID=wx…)
+	@PORT=$(PORT) LISTEN=$(LISTEN) ACCOUNT=$(ACCOUNT) APPID=$(APPID) exec $(BIN)/python -m local
 demo: $(VENV)/installed ## Play the whole flow over HTTP and check every step
 	@$(BIN)/python -m local.demo
 
