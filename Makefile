@@ -145,7 +145,7 @@ lock: $(VENV)/installed ## Pin the newest versions that pyproject.toml allows
 	for folder in layers/crypto layers/auth bench/peers/floor bench/peers/fastapi_wechatpy bench/peers/powertools_resolver; do \
 		$(LOCK_313) --constraint requirements/dev.txt --group $$(basename $$folder) -o $$folder/requirements.txt || exit 1; done
 clean: ## Remove what was installed and built
-	rm -rf .venv* miniprogram/node_modules miniprogram/builds/*/node_modules tests/own_backend/servers/node_modules .aws-sam .bench .coverage .hypothesis .*_cache .dynamodb-local*
+	rm -rf .venv* miniprogram/node_modules miniprogram/builds/*/node_modules tests/own_backend/*/node_modules .aws-sam .bench .coverage .hypothesis .*_cache .dynamodb-local*
 
 define install
 @test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=/path/to/python3" >&2; exit 1; }
