@@ -9,7 +9,7 @@ from infra.cloudformation import read_document
 from tests.harness.transform import ROOT, TEMPLATES
 
 _NAMES = (
-    "api", "settings", "errors", "develop", "architecture", "deploy", "own-backend",
+    "api", "settings", "errors", "develop", "architecture", "deploy", "upgrade", "own-backend",
     "account-function", "api-security", "operate", "cost", "access-token", "edge", "bench",
     "faults",
 )  # fmt: skip
