@@ -24,7 +24,8 @@ LOCK_313  = $(LOCK) --python-version 3.13 --python-platform linux
 TRACKED   = git ls-files -z --cached --others --exclude-standard -- \
 	':!requirements' ':!*/requirements.txt' ':!*/package-lock.json' ':!*.png' ':!.secrets.baseline'
 TEMPLATES = template.yaml infra/egress.yaml infra/observability.yaml infra/edge.yaml
-BUILT     = .aws-sam/built
+# Within what sam build clears: a build that broke off, or one without us, is made again.
+BUILT     = .aws-sam/build/complete
 SOURCES   = template.yaml samconfig.toml $(wildcard infra/*.yaml local/sam_template.py) \
 	$(shell find layers functions -name __pycache__ -prune -o -type f -print)
 NODE_MODULES = miniprogram/node_modules/.package-lock.json
@@ -76,9 +77,8 @@ crowd: $(VENV)/installed ## Watch 200 workers share one access_token, on DynamoD
 load: $(VENV)/installed ## Send visitors and faults for so many SECONDS, on DynamoDB Local (needs Java and npm)
 	@SECONDS=$(or $(SECONDS),60) $(BIN)/python -m tests.hostile.load
 
-build: $(BUILT) ## Build what is deployed, and an SBOM of each layer (.aws-sam/build)
-# The stamp comes last, so a build that broke off is made again.
-$(BUILT): $(SOURCES) .venv-sam/installed | python3.13
+build: python3.13 $(BUILT) ## Build what is deployed, and an SBOM of each layer (.aws-sam/build)
+$(BUILT): $(SOURCES) .venv-sam/installed
 	PATH="$(PYTHON313):$$PATH" $(SAM) build
 	.venv-sam/bin/python -m local.sam_template
 	for layer in crypto auth; do bill=.aws-sam/bill/$$layer; \
