@@ -21,6 +21,7 @@ SAM       = AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
 LOCKED    = --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile --only-binary :all: -r
 LOCK      = $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate
 LOCK_313  = $(LOCK) --python-version 3.13 --python-platform linux
+SAMCONFIG = $(firstword $(wildcard samconfig.local.toml) samconfig.toml)
 TRACKED   = git ls-files -z --cached --others --exclude-standard -- \
 	':!requirements' ':!*/requirements.txt' ':!*/package-lock.json' ':!*.png' ':!.secrets.baseline'
 TEMPLATES = template.yaml infra/egress.yaml infra/observability.yaml infra/edge.yaml
@@ -100,7 +101,7 @@ deploy-local: build $(VENV)/installed .venv-local-aws/installed ## Deploy to an 
 	@exec $(BIN)/python -m local.deployment
 deploy: build ## Deploy to an environment of samconfig.toml (ENV=dev)
 	@.venv-sam/bin/python -m infra.release $(ENV)
-	.venv-sam/bin/sam deploy --config-file $(CURDIR)/samconfig.toml --config-env $(ENV) --template-file .aws-sam/build/release.yaml \
+	.venv-sam/bin/sam deploy --config-file $(CURDIR)/$(SAMCONFIG) --config-env $(ENV) --template-file .aws-sam/build/release.yaml \
 		--parameter-overrides file://$(CURDIR)/.aws-sam/build/parameters.yaml $(ARGS)
 app-secret: $(VENV)/installed ## Store the AppSecret of a mini-program, or the keys that a FILE names (ENV=dev APPID=wx…)
 	@$(BIN)/python -m infra.app_secret $(ENV) $(APPID) "$(FILE)"
