@@ -93,8 +93,8 @@ def test_everything_that_can_be_switched_on_is_valid_there(
     documents: dict[str, Document], partition: str
 ) -> None:
     # W3002: TemplateURL is local until `sam deploy`. E2530: cfn-lint does not look at a condition
-    # on the partition, so it finds SnapStart in China, where HasSnapStart is false. W1001: groups of
-    # CodeDeploy are there only if their role is, by the value that SAM sees and not by a condition.
+    # on the partition, so it finds SnapStart in China, where HasSnapStart is false. W1001: groups
+    # of CodeDeploy are there only if their role is, by the value that SAM sees, not by a condition.
     ignored = ["W3002", "E2530", "W1001"]
     config = ManualArgs(regions=[REGIONS[partition]], ignore_checks=ignored)
     for document in documents.values():
