@@ -260,7 +260,7 @@ def test_a_changed_app_secret_is_read_by_warm_functions(
     deployment.wechat.put_app(replace(app, secret="f" * 32))
     deployment.store_app_secrets()
     refused = api.login(deployment.wechat.phone().login())
-    assert refused.problem == (500, "misrestartd", "contact_support")
+    assert refused.problem == (500, "misconfigured", "contact_support")
     # Each environment reads it again once it has failed, at most once a minute.
     assert eventually(lambda: api.login(deployment.wechat.phone().login()).status == 200, 70)
     assert api.session(token).status == 200
