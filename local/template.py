@@ -336,8 +336,6 @@ class _Resolver:
     def reference(self, name: str, where: str) -> Any:
         if name in self.references:
             return self.references[name]
-        if name.endswith(".Alias"):  # here an alias serves what is there, as its function does
-            return self.attribute([name.removesuffix(".Alias"), "Arn"], where)
         if name not in self.resources:
             raise TemplateError(f"{where}: there is no parameter or resource {name}")
         kind: str = self.resources[name]["Type"]
@@ -379,7 +377,7 @@ class _Resolver:
 
 
 # What says how a function is brought to AWS, not what it is.
-_ONLY_DEPLOYED = frozenset({"DeploymentPreference", "SnapStart", "VpcConfig"})
+_ONLY_DEPLOYED = frozenset({"SnapStart", "VpcConfig"})
 
 _SERVICES = ("Serverless", "DynamoDB", "SecretsManager")
 
