@@ -26,10 +26,10 @@ def api(deployment: Deployment) -> Api:
     return Api(deployment.url)
 
 
-def configure(deployment: Deployment, function: str, **configuration: str) -> None:
-    """Change a function behind CloudFormation's back: it starts again, with an empty memory."""
+def restart(deployment: Deployment, function: str, handler: str = "app.handler") -> None:
+    """Let a function start again with an empty memory, as it is or with another handler."""
     deployment.client("lambda").update_function_configuration(
-        FunctionName=f"{deployment.name}-{function}", **configuration
+        FunctionName=f"{deployment.name}-{function}", Handler=handler
     )
 
 

@@ -3,7 +3,6 @@
 import io
 import json
 import secrets
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from local.demo import Walk, expect_problem
 from local.deployment import Deployment
 from local.simulated_wechat import Fault
 from local.template import ACCOUNT_ID, REGION
-from tests.deployed.conftest import configure, eventually
+from tests.deployed.conftest import eventually, restart
 from tests.harness.figures import Say
 
 KEPT_IN_MEMORY = ("AccessTokens", "AppSecrets", "KeyRing", "ApiClients")
@@ -269,7 +268,7 @@ def codes_in_progress(deployment: Deployment) -> int:
 
 def forget(deployment: Deployment, role: str) -> None:
     """Leave nothing in the memory of a role's function, and no access_token in the table."""
-    configure(deployment, STEPS[role][0], Description=f"published again at {time.time()}")
+    restart(deployment, STEPS[role][0])
     for item in items(deployment, "AccessTokens"):
         deployment.client("dynamodb").delete_item(
             TableName=deployment.resources["AccessTokens"].id, Key={"appid": item["appid"]}
