@@ -39,8 +39,8 @@ export SAM_CLI_TELEMETRY = 0
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV)/installed ## Start API, DynamoDB and a simulated WeChat on this machine (PORT=3000)
-	@PORT=$(PORT) LISTEN=$(LISTEN) ACCOUNT=$(ACCOUNT) exec $(BIN)/python -m local
+run: $(VENV)/installed ## Start API, DynamoDB and a simulated WeChat on this machine (PORT=3000), or with the real one (APPID=wx…)
+	@PORT=$(PORT) LISTEN=$(LISTEN) ACCOUNT=$(ACCOUNT) APPID=$(APPID) exec $(BIN)/python -m local
 demo: $(VENV)/installed ## Play the whole flow over HTTP and check every step
 	@$(BIN)/python -m local.demo
 
@@ -146,7 +146,7 @@ lock: $(VENV)/installed ## Pin the newest versions that pyproject.toml allows
 	for folder in layers/crypto layers/auth bench/peers/floor bench/peers/fastapi_wechatpy bench/peers/powertools_resolver; do \
 		$(LOCK_313) --constraint requirements/dev.txt --group $$(basename $$folder) -o $$folder/requirements.txt || exit 1; done
 clean: ## Remove what was installed and built
-	rm -rf .venv* miniprogram/node_modules miniprogram/builds/*/node_modules tests/own_backend/servers/node_modules .aws-sam .bench .coverage .hypothesis .*_cache .dynamodb-local*
+	rm -rf .venv* miniprogram/node_modules miniprogram/builds/*/node_modules tests/own_backend/*/node_modules .aws-sam .bench .coverage .hypothesis .*_cache .dynamodb-local*
 
 define install
 @test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=/path/to/python3" >&2; exit 1; }

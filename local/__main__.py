@@ -2,28 +2,39 @@
 
 PORT chooses the port of the API (3000; the next two are used too), LISTEN the address of it all
 (127.0.0.1; "docker" for the one that containers reach), ACCOUNT the file of an account function
-(local/account_function.py is one), VERBOSE=1 shows what the functions log, which goes to a file
-otherwise.
+(local/account_function.py is one), APPID the mini-program to serve with the real WeChat, whose
+AppSecret is asked for and kept in memory only. VERBOSE=1 shows what the functions log, which goes
+to a file otherwise.
 """
 
+import getpass
+import json
 import os
+import re
 import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from http import HTTPStatus
+from io import TextIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from local.gateway import Served
-    from local.stack import Stack
+    from local.stack import RealApp, Stack
 
 _HIGHEST_PORT = 65533  # two more are needed
 _LOOPBACK = "127.0.0.1"
+_APPID = re.compile(r"wx[0-9a-f]{16}")
+_APP_SECRET = re.compile(r"[0-9a-fA-F]{32}")
+
+
+class NoAppError(Exception):
+    """What was given is no appid or no AppSecret; the message says what is, in one line."""
 
 
 def main() -> int:
@@ -46,8 +57,11 @@ def main() -> int:
         print(f"PORT must be a number from 1 to {_HIGHEST_PORT}", file=sys.stderr)
         return 1
     with ExitStack() as until_the_end:
-        log = until_the_end.enter_context(_function_log())
+        log = until_the_end.enter_context(
+            _function_log(lambda text: print(text, file=terminal, flush=True))
+        )
         try:
+            real = real_app(os.environ.get("APPID", ""))
             host = os.environ.get("LISTEN") or _LOOPBACK
             if host == "docker":
                 host = host_for_containers()
@@ -57,13 +71,17 @@ def main() -> int:
             stack = until_the_end.enter_context(
                 # The console is for a browser on this machine and for no other address.
                 console.start(int(port), on_request, parameters=parameters)
-                if host == _LOOPBACK
+                if host == _LOOPBACK and not real
                 else Stack.start(
-                    port=int(port), host=host, parameters=parameters, on_request=on_request
+                    port=int(port),
+                    host=host,
+                    parameters=parameters,
+                    wechat=real,
+                    on_request=on_request,
                 )
             )
             stack.invocations.functions |= functions
-        except (PortTakenError, DockerMissingError, NoHandlerError) as error:
+        except (NoAppError, PortTakenError, DockerMissingError, NoHandlerError) as error:
             print(error, file=sys.stderr)
             return 1
         print(welcome(stack, log), file=terminal, flush=True)
@@ -74,9 +92,63 @@ def main() -> int:
     return 0
 
 
+def real_app(appid: str, ask: Callable[[str], str] = getpass.getpass) -> "RealApp | None":
+    """Return the mini-program to serve with the real WeChat, or None for the simulated one.
+
+    Args:
+        appid: Its appid, or "" for none.
+        ask: Shows a prompt and reads a line that is not shown.
+
+    Raises:
+        NoAppError: The appid or the AppSecret is none.
+    """
+    from local.stack import RealApp  # noqa: PLC0415 - see main
+
+    if not appid:
+        return None
+    if not _APPID.fullmatch(appid):
+        raise NoAppError("APPID must be wx and 16 digits or letters from a to f")
+    secret = ask(f"AppSecret of {appid} (not shown, and kept in memory only): ").strip()
+    if not _APP_SECRET.fullmatch(secret):
+        raise NoAppError("an AppSecret is 32 digits or letters from a to f: copy it again")
+    return RealApp(appid, secret)
+
+
+class Explained(TextIOBase):
+    """A log that also says aloud what the operator has to do.
+
+    Args:
+        log: Gets everything.
+        say: Is told each remedy, as a line.
+    """
+
+    def __init__(self, log: IO[str], say: Callable[[str], None]) -> None:
+        self._log = log
+        self._say = say
+
+    def write(self, text: str) -> int:
+        """Write to the log; each line of JSON with a remedy is said."""
+        for line in text.splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(entry, dict) and entry.get("remedy"):
+                errcode = f"WeChat {entry['errcode']}: " if entry.get("errcode") else ""
+                self._say(f"          {errcode}{entry['remedy']}")
+        return self._log.write(text)
+
+    def flush(self) -> None:
+        """Flush the log."""
+        self._log.flush()
+
+
 @contextmanager
-def _function_log() -> Iterator[str]:
+def _function_log(say: Callable[[str], None]) -> Iterator[str]:
     """Send what functions print to a file, so that it does not drown the line per request.
+
+    Args:
+        say: Is told what the operator has to do.
 
     Yields:
         Where it goes, for the reader.
@@ -90,7 +162,7 @@ def _function_log() -> Iterator[str]:
         tempfile.NamedTemporaryFile(
             "w", prefix="wechat-auth-", suffix=".log", delete=False, encoding="utf-8", buffering=1
         ) as log,
-        functions_write_to(log),
+        functions_write_to(Explained(log, say)),
     ):
         yield log.name
 
@@ -110,6 +182,11 @@ def welcome(stack: "Stack", log: str) -> str:
     """What listens where, and three calls that work now."""
     from local.calls import three_calls  # noqa: PLC0415 - see main
 
+    wechat, calls = (
+        (stack.wechat_url, three_calls(stack.url, stack.wechat, stack.wechat_url))
+        if stack.wechat_url
+        else (f"the real one, for {stack.appid}", _real(stack))
+    )
     routes = "\n".join(
         f"    {route.method:6} {stack.url}{route.path}"
         for route in stack.application.routes
@@ -120,16 +197,29 @@ The API is running; Ctrl-C ends it.
 
 {routes}
 
-{_console(stack)}{_account(stack)}    Simulated WeChat   {stack.wechat_url}
+{_console(stack)}{_account(stack)}    WeChat             {wechat}
     DynamoDB, Secrets  {stack.aws_url}
     Function logs      {log}
 
-{three_calls(stack.url, stack.wechat, stack.wechat_url)}"""
+{calls}"""
+
+
+def _real(stack: "Stack") -> str:
+    """How a phone gets a real login, before anything is deployed."""
+    return f"""\
+In DevTools, open your mini-program (or miniprogram/demo with your appid in project.config.json
+and simulatedPhone empty in config.js), switch on "Do not verify valid domain names", and set
+
+    baseUrl: '{stack.url}'
+
+A phone on the same network: start with LISTEN=<this machine's address there>, use that address,
+and switch on the phone's debugging. Whoever is on that network can then call the API.
+"""
 
 
 def _console(stack: "Stack") -> str:
     """Where a browser can watch, if it can."""
-    if not stack.url.startswith(f"http://{_LOOPBACK}:"):
+    if not stack.wechat_url or not stack.url.startswith(f"http://{_LOOPBACK}:"):
         return ""
     return f"    In a browser       {stack.url}/ (the demo, and each message as it passes)\n"
 

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
+from io import TextIOBase
 from logging import StreamHandler
 from typing import IO, Any, Protocol, Self
 
@@ -197,7 +198,7 @@ class Runtime:
 
 
 @contextmanager
-def functions_write_to(stream: IO[str]) -> Iterator[None]:
+def functions_write_to(stream: IO[str] | TextIOBase) -> Iterator[None]:
     """Send what the functions in this process print and log to a stream."""
     handler = logger.registered_handler
     assert isinstance(handler, StreamHandler)  # noqa: S101 - Powertools' own

@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +26,25 @@ if TYPE_CHECKING:
 
 MakeFunctions = Callable[[Application, Environment], AbstractContextManager[Functions]]
 
+_LOOPBACK = "127.0.0.1"
 TEMPLATE = Path(__file__).parents[1] / "template.yaml"
 
 
 class PortTakenError(Exception):
     """A port is in use; the message says what to do, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class RealApp:
+    """A mini-program of the real WeChat.
+
+    Attributes:
+        appid: Its appid.
+        secret: Its AppSecret.
+    """
+
+    appid: str
+    secret: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +54,9 @@ class Stack:
     Attributes:
         url: the API, such as "http://127.0.0.1:3000".
         wechat: the simulated WeChat: its phones, clock, faults and calls.
-        wechat_url: where the simulated WeChat listens.
+        wechat_url: where the simulated WeChat listens; "" if the real one is asked.
         aws_url: where the embedded DynamoDB and Secrets Manager listen.
-        appid: the mini-program that is simulated and served.
+        appid: the mini-program that is served.
         application: what template.yaml says.
         environment: what the functions share, if they run in this process.
         functions: what runs them.
@@ -67,7 +81,7 @@ class Stack:
         port: int = 0,
         host: str = "127.0.0.1",
         parameters: Mapping[str, str] | None = None,
-        wechat: SimulatedWeChat | None = None,
+        wechat: SimulatedWeChat | RealApp | None = None,
         on_request: Callable[[Served], None] | None = None,
         template: Path = TEMPLATE,
         functions: MakeFunctions = lambda application, environment: Runtime(
@@ -82,7 +96,9 @@ class Stack:
                 ports.
             host: The address that all three listen on.
             parameters: Values of template parameters other than their defaults.
-            wechat: A world to use instead of one with a single mini-program.
+            wechat: A world to use instead of one with a single mini-program; or a mini-program to
+                serve with the real WeChat. DynamoDB and Secrets Manager, which holds its
+                AppSecret, then listen on loopback alone.
             on_request: Called with each request that was answered, from the thread that did.
             template: The SAM template.
             functions: What runs its functions, instead of this process as it is.
@@ -103,20 +119,27 @@ class Stack:
             raise RuntimeError("one stack per process: its functions share os.environ")
         with ExitStack() as stack:
             stack.callback(_one_at_a_time.release)
-            world = wechat or SimulatedWeChat([App(APPID, secrets.token_hex(16), cloud=True)])
-            wechat_url = stack.enter_context(serve(world, ports[1], host)).url
+            real = wechat if isinstance(wechat, RealApp) else None
+            world = (
+                wechat
+                if isinstance(wechat, SimulatedWeChat)
+                else SimulatedWeChat([App(APPID, secrets.token_hex(16), cloud=True)])
+            )
+            wechat_url = "" if real else stack.enter_context(serve(world, ports[1], host)).url
             invocations = Invocations()
-            aws_url = stack.enter_context(embedded_aws.serve(ports[2], host, invocations))
-            appids = [app.appid for app in world.apps]
+            aws_host = _LOOPBACK if real else host
+            aws_url = stack.enter_context(embedded_aws.serve(ports[2], aws_host, invocations))
+            appids = [real.appid] if real else [app.appid for app in world.apps]
             application = read_template(
                 template,
-                {"WeChatAppIds": ",".join(appids), "WeChatBaseUrls": wechat_url}
+                {"WeChatAppIds": ",".join(appids)}
+                | ({} if real else {"WeChatBaseUrls": wechat_url})
                 | dict(parameters or {}),
             )
             stack.enter_context(_environment(application, aws_url, host))
             name, secret = API_CLIENT
             stored = {
-                "AppSecrets": json.dumps(app_secrets(world)),
+                "AppSecrets": json.dumps({real.appid: real.secret} if real else app_secrets(world)),
                 "ApiClients": json.dumps({name: hash_of(secret)}),
             }
             stack.enter_context(embedded_aws.resources(application, aws_url, stored))
@@ -209,8 +232,7 @@ def _environment(application: Application, aws_url: str, host: str) -> Iterator[
         "AWS_DEFAULT_REGION": REGION,
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "NO_PROXY": host,
-        "no_proxy": host,
+        **dict.fromkeys(("NO_PROXY", "no_proxy"), f"{host},{_LOOPBACK}"),
     }
     try:
         yield

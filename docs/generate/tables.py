@@ -1,4 +1,4 @@
-"""`python -m docs.generate.tables`: write the generated tables into the READMEs and the guides.
+"""`python -m docs.generate.tables`: write the generated tables into the guides.
 
 A table is between `<!-- name -->` and `<!-- /name -->`. A test holds the files against what
 this writes, so that the documentation cannot say anything else than the code.
@@ -18,7 +18,10 @@ from wechat_auth.errors import ERRCODES, ERRCODES_OF_CALL, PROBLEMS, Errcode, Pr
 
 ROOT: Final = Path(__file__).parents[2]
 SETTINGS_ZH: Final = Path(__file__).with_name("settings.zh-CN.yaml")
+REMEDIES_ZH: Final = Path(__file__).with_name("remedies.zh-CN.yaml")
 READMES: Final = (ROOT / "README.md", ROOT / "README.zh-CN.md")
+SETTINGS: Final = (ROOT / "docs/settings.md", ROOT / "docs/settings.zh-CN.md")
+ERRORS: Final = (ROOT / "docs/errors.md", ROOT / "docs/errors.zh-CN.md")
 COST: Final = (ROOT / "docs/cost.md", ROOT / "docs/cost.zh-CN.md")
 ACCESS_TOKEN: Final = (ROOT / "docs/access-token.md", ROOT / "docs/access-token.zh-CN.md")
 SECURITY: Final = (ROOT / "SECURITY.md", ROOT / "SECURITY.zh-CN.md")
@@ -39,8 +42,16 @@ def errors_table(*, chinese: bool) -> str:
     return head + "\n".join(rows)
 
 
-def remedies_table(*, chinese: bool) -> str:
-    """Return what an operator's log line says, by errcode."""
+def remedies_table(*, chinese: bool, described: Path = REMEDIES_ZH) -> str:
+    """Return what an operator's log line says, by errcode.
+
+    Args:
+        chinese: Whether the remedy stands in Chinese beside it.
+        described: Each remedy in Chinese, by the first errcode that has it.
+
+    Raises:
+        ValueError: A remedy has no Chinese text, or a text no remedy.
+    """
     by_remedy: dict[str, list[str]] = {}
     for name, meaning in _all_errcodes():
         if meaning.remedy:
@@ -48,10 +59,19 @@ def remedies_table(*, chinese: bool) -> str:
     head = (
         "| WeChat errcode | `remedy` |"
         if not chinese
-        else "| 微信 errcode | `remedy`（日志原文） |"
+        else "| 微信 errcode | 处理办法 | `remedy`（日志原文） |"
     )
-    rows = [f"| {', '.join(names)} | {remedy} |" for remedy, names in by_remedy.items()]
-    return "\n".join([head, "|---|---|", *rows])
+    if not chinese:
+        rows = [f"| {', '.join(names)} | {remedy} |" for remedy, names in by_remedy.items()]
+        return "\n".join([head, "|---|---|", *rows])
+    texts: dict[str, str] = yaml.safe_load(described.read_text("utf-8"))
+    if wrong := {names[0] for names in by_remedy.values()} ^ texts.keys():
+        raise ValueError(f"in Chinese or here alone, in {described}: {', '.join(sorted(wrong))}")
+    rows = [
+        f"| {', '.join(names)} | {texts[names[0]]} | {remedy} |"
+        for remedy, names in by_remedy.items()
+    ]
+    return "\n".join([head, "|---|---|---|", *rows])
 
 
 def settings_table(*, chinese: bool, described: Path = SETTINGS_ZH) -> str:
@@ -77,18 +97,26 @@ def settings_table(*, chinese: bool, described: Path = SETTINGS_ZH) -> str:
     return "\n".join([head, "|---|---|---|", *rows])
 
 
-def render(text: str, *, chinese: bool) -> str:
-    """Return a README's text with its tables as they should be.
+def render_settings(text: str, *, chinese: bool) -> str:
+    """Return the text of docs/settings.md with its table as it should be.
 
     Raises:
-        ValueError: A table's place is missing, or a parameter has no Chinese description.
+        ValueError: The table's place is missing, or a parameter has no Chinese description.
+    """
+    return fill(text, {"settings": settings_table(chinese=chinese)})
+
+
+def render_errors(text: str, *, chinese: bool) -> str:
+    """Return the text of docs/errors.md with its tables as they should be.
+
+    Raises:
+        ValueError: A table's place is missing, or a remedy has no Chinese text.
     """
     return fill(
         text,
         {
             "errors": errors_table(chinese=chinese),
             "remedies": remedies_table(chinese=chinese),
-            "settings": settings_table(chinese=chinese),
         },
     )
 
@@ -183,9 +211,10 @@ def fill(text: str, tables: dict[str, str]) -> str:
 
 
 def main() -> None:
-    """Rewrite the READMEs and the guides."""
+    """Rewrite the guides."""
     for paths, renderer in (
-        (READMES, render),
+        (SETTINGS, render_settings),
+        (ERRORS, render_errors),
         (COST, render_cost),
         (ACCESS_TOKEN, render_access_token),
         (SECURITY, render_security),

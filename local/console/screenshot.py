@@ -1,4 +1,4 @@
-"""`python -m local.console.screenshot docs/console.png [en]`: the console after three scenes.
+"""`python -m local.console.screenshot`: both pictures of the console in docs/, after three scenes.
 
 A login, a tap, and a tap whose reply got lost, in a headless Chromium of this machine, as high as
 the diagram needs.
@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from local import console
 from local.console.browser import ARGUMENTS, chromium
@@ -18,8 +18,11 @@ _WIDTH = 1280
 _SCENES = ("new", "lost")
 
 
-def main(path: Path, language: str) -> int:
-    """Take the picture and return the exit code."""
+_PICTURES = {"en": Path("docs/console.png"), "zh-CN": Path("docs/console.zh-CN.png")}
+
+
+def main() -> int:
+    """Take the pictures and return the exit code."""
     executable = chromium()
     if executable is None:
         print("no Chromium here: apt-get install chromium", file=sys.stderr)
@@ -31,25 +34,33 @@ def main(path: Path, language: str) -> int:
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
-        page = browser.new_page(
-            viewport={"width": _WIDTH, "height": 800}, reduced_motion="reduce", color_scheme="light"
-        )
-        page.add_init_script(f"localStorage.setItem('console language', '{language}')")
-        page.goto(f"{stack.url}/")
-        page.wait_for_selector("body[data-busy=false]")
-        for scene in _SCENES:
-            page.click(f".scene[data-scene={scene}]")
-            page.wait_for_selector("body[data-busy=false]")
-        page.mouse.move(0, 0)
-        hidden = page.evaluate(
-            "() => { const { scrollHeight, clientHeight } = document.querySelector('.scroll');"
-            " return scrollHeight - clientHeight }"
-        )
-        page.set_viewport_size({"width": _WIDTH, "height": 800 + hidden})
-        page.screenshot(path=path)
+        for language, path in _PICTURES.items():
+            _take(browser, stack.url, language, path)
         browser.close()
     return 0
 
 
+def _take(browser: Browser, url: str, language: str, path: Path) -> None:
+    page = browser.new_page(
+        viewport={"width": _WIDTH, "height": 800},
+        reduced_motion="reduce",
+        color_scheme="light",
+        locale=language,
+    )
+    page.goto(f"{url}/")
+    page.wait_for_selector("body[data-busy=false]")
+    for scene in _SCENES:
+        page.click(f".scene[data-scene={scene}]")
+        page.wait_for_selector("body[data-busy=false]")
+    page.mouse.move(0, 0)
+    hidden = page.evaluate(
+        "() => { const { scrollHeight, clientHeight } = document.querySelector('.scroll');"
+        " return scrollHeight - clientHeight }"
+    )
+    page.set_viewport_size({"width": _WIDTH, "height": 800 + hidden})
+    page.screenshot(path=path)
+    page.close()
+
+
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "zh-CN"))  # noqa: PLR2004
+    sys.exit(main())

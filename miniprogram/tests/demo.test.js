@@ -193,6 +193,20 @@ describe('the rest of the page', () => {
     await shows('.login', LOGGED_IN)
   })
 
+  for (const [when, remind] of [
+    ['by itself', () => {}],
+    ['at once when the page is shown again', () => demo.page.instance.onShow()],
+  ]) {
+    it(`a start that failed logs in ${when}`, async () => {
+      await network.goDown()
+      open()
+      await shows('.login', '网络不可用，请检查后重试')
+      await network.comeBack()
+      remind()
+      await shows('.login', LOGGED_IN)
+    })
+  }
+
   it('logging out forgets the number; checking then says that nobody is logged in', async () => {
     await openLoggedIn()
     demo.press('.check')

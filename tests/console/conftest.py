@@ -5,6 +5,7 @@ Without a Chromium on this machine the tests are skipped; where CI=true they fai
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -59,6 +60,18 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="package")
+def axe() -> str:
+    """The source of axe-core, which tells what people with poor sight cannot read."""
+    source = Path(__file__).parents[2] / "miniprogram/node_modules/axe-core/axe.min.js"
+    if not source.exists():
+        missing = "no axe-core here: make miniprogram/node_modules/.package-lock.json (needs npm)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return source.read_text("utf-8")
 
 
 @pytest.fixture

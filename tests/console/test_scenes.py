@@ -63,7 +63,7 @@ def test_a_new_clients_tap(window: Window) -> None:
     window.scene("new")
     assert window.part() == [TAP, *ASKED, *FIRST_TOKEN, *EXCHANGED]
     assert shows_the_number(window)
-    assert exchanges(window) == "微信兑换号码 1 次"
+    assert exchanges(window) == "向微信兑换 1 次（计费 1 次）"
     assert "计费一次" in window.why("getPhoneNumber")
 
     window.press(".new")
@@ -99,14 +99,14 @@ def test_a_refusal_sends_nothing(window: Window) -> None:
 def test_tapping_twice_is_one_exchange(warm: Window) -> None:
     warm.scene("twice")
     assert warm.part() == [TAP, "! tapped_twice", *ASKED, *EXCHANGED]
-    assert exchanges(warm) == "微信兑换号码 1 次"
+    assert exchanges(warm) == "向微信兑换 1 次（计费 1 次）"
     assert shows_the_number(warm)
 
 
 def test_a_lost_reply_is_one_exchange(warm: Window) -> None:
     warm.scene("lost")
     assert warm.part() == [TAP, *ASKED, *EXCHANGED, "! reply_lost", *KEPT]
-    assert exchanges(warm) == "微信兑换号码 1 次"
+    assert exchanges(warm) == "向微信兑换 1 次（计费 1 次）"
     assert shows_the_number(warm)
     assert "只兑换一次" in warm.why("← POST /phone (200)")
     assert warm.text(".row_lost .lost") == "✕ 手机没收到"
@@ -132,7 +132,7 @@ def test_with_a_kit_that_sends_twice_it_still_is_one_exchange(
         window.scene("new")
         window.scene("twice")
         assert window.part().count("← POST /phone (200)") == 2
-        assert exchanges(window) == "微信兑换号码 1 次"
+        assert exchanges(window) == "向微信兑换 1 次（计费 1 次）"
 
 
 def test_an_expired_session_is_renewed_silently(warm: Window) -> None:
@@ -238,7 +238,7 @@ def test_a_dead_access_token_is_replaced_on_the_way(warm: Window) -> None:
         *EXCHANGED,
     ]
     assert shows_the_number(warm)
-    assert exchanges(warm) == "微信兑换号码 1 次"
+    assert exchanges(warm) == "向微信兑换 1 次（计费 1 次）"
     assert "code 没被看过" in warm.why("getPhoneNumber 40001")
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Self
+from typing import Literal, Self
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Response, Route
 
@@ -38,13 +38,16 @@ class Window:
         size: tuple[int, int] = DESKTOP,
         language: str = "zh-CN",
         *,
+        scheme: Literal["light", "dark"] = "light",
         broken_kit: tuple[str, str] | None = None,
     ) -> Iterator[Self]:
         """Open one; in a broken kit the second text stands in place of the first."""
         context = browser.new_context(
-            viewport={"width": size[0], "height": size[1]}, reduced_motion="reduce"
+            viewport={"width": size[0], "height": size[1]},
+            reduced_motion="reduce",
+            color_scheme=scheme,
+            locale=language,
         )
-        context.add_init_script(f"localStorage.setItem('console language', '{language}')")
         page = context.new_page()
         page.set_default_timeout(_SECONDS_20)
         window = cls(page, url)

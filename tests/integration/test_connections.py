@@ -16,6 +16,7 @@ import pytest
 from trustme import CA
 
 from local import embedded_aws
+from tests.harness.figures import Say
 from tests.harness.settings import REQUIRED
 from wechat_auth import invocation
 from wechat_auth.backend import Backend, prepare
@@ -114,15 +115,27 @@ def resolving(addresses: Sequence[str]) -> Callable[..., Any]:
     ]
 
 
-def timed(ask: Callable[[], object]) -> tuple[float, TransportError]:
-    began = time.monotonic()
-    with pytest.raises(TransportError) as caught:
-        ask()
-    return time.monotonic() - began, caught.value
+Timed = Callable[[Callable[[], object]], tuple[float, TransportError]]
+
+
+@pytest.fixture
+def timed(request: pytest.FixtureRequest, say: Say) -> Timed:
+    """Wait for the error that a request ends with, and put the seconds among the figures."""
+
+    def measure(ask: Callable[[], object]) -> tuple[float, TransportError]:
+        began = time.monotonic()
+        with pytest.raises(TransportError) as caught:
+            ask()
+        took = time.monotonic() - began
+        name = request.node.name.removeprefix("test_").replace("_", " ")
+        say(f"{name}: {took:.2f} s of {QUICK.total} (to connect: {QUICK.connect})")
+        return took, caught.value
+
+    return measure
 
 
 @pytest.mark.parametrize("script", SLOW)
-def test_a_request_ends_with_its_budget_however_slow_the_answer(script: str) -> None:
+def test_a_request_ends_with_its_budget_however_slow_the_answer(script: str, timed: Timed) -> None:
     with serving(SLOW[script]) as server:
         took, error = timed(lambda: Connections().request("GET", server.url, budget=QUICK))
         assert len(server.received) == 1
@@ -132,7 +145,7 @@ def test_a_request_ends_with_its_budget_however_slow_the_answer(script: str) -> 
 
 
 @pytest.mark.parametrize("count", [1, 3, 6])
-def test_addresses_that_drop_syn_share_one_budget(count: int) -> None:
+def test_addresses_that_drop_syn_share_one_budget(count: int, timed: Timed) -> None:
     with dropping_syn(count) as dead:
         connections = Connections(resolve=resolving(dead))
         url = f"http://api.test:{PORT}"
@@ -143,15 +156,17 @@ def test_addresses_that_drop_syn_share_one_budget(count: int) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 6])
-def test_a_live_address_behind_dead_ones_gives_the_number(count: int) -> None:
+def test_a_live_address_behind_dead_ones_gives_the_number(count: int, say: Say) -> None:
     reply = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(PHONE), PHONE)
     with dropping_syn(count) as dead, serving([(reply, 0)], "127.0.0.50", PORT) as server:
         connections = Connections(resolve=resolving([*dead, "127.0.0.50"]))
         began = time.monotonic()
         number = WeChat([f"http://api.test:{PORT}"], connections).phone_number("token", "code")
+        took = time.monotonic() - began
 
+    say(f"a live address behind {count} dead ones: the number after {took:.2f} s of {CALL.total}")
     assert number == PhoneNumber("13800138000", "13800138000", "86")
-    assert time.monotonic() - began <= CALL.connect
+    assert took <= CALL.connect
     assert b"".join(server.received).count(b"getuserphonenumber") == 1
 
 
@@ -164,7 +179,9 @@ def test_an_address_that_refuses_or_cannot_be_reached_costs_no_time() -> None:
     assert len(server.received) == 1
 
 
-def test_a_last_address_that_cannot_be_reached_does_not_end_the_wait_for_the_others() -> None:
+def test_a_last_address_that_cannot_be_reached_does_not_end_the_wait_for_the_others(
+    timed: Timed,
+) -> None:
     """As an IPv6 address is that, where there is no IPv6."""
     with dropping_syn(1) as dead:
         connections = Connections(resolve=resolving([*dead, "255.255.255.255"]))
@@ -175,7 +192,7 @@ def test_a_last_address_that_cannot_be_reached_does_not_end_the_wait_for_the_oth
     assert error.reason == "no connection in time"
 
 
-def test_a_name_server_that_never_answers_ends_with_the_time_to_connect() -> None:
+def test_a_name_server_that_never_answers_ends_with_the_time_to_connect(timed: Timed) -> None:
     over = threading.Event()
     connections = Connections(resolve=lambda *_, **__: [()] * over.wait(30))
     took, error = timed(lambda: connections.request("GET", "http://api.test", budget=QUICK))
@@ -185,25 +202,29 @@ def test_a_name_server_that_never_answers_ends_with_the_time_to_connect() -> Non
     assert (error.reason, error.sent, error.late) == ("the name server is silent", False, True)
 
 
-def test_a_peer_that_never_agrees_on_tls_ends_with_the_time_to_connect() -> None:
+def test_a_peer_that_never_agrees_on_tls_ends_with_the_time_to_connect(timed: Timed) -> None:
     with serving([(b"", 30)]) as server:
         url = server.url.replace("http", "https")
-        took, error = timed(lambda: Connections().request("GET", url, budget=QUICK))
+        connections = Connections()
+        assert connections.tls  # to read the authorities takes long, and is no call
+        took, error = timed(lambda: connections.request("GET", url, budget=QUICK))
 
     assert took <= QUICK.connect + OVERRUN
     assert (error.reason, error.sent, error.late) == ("no connection in time", False, True)
 
 
-def test_a_peer_that_speaks_no_tls_is_told_nothing() -> None:
+def test_a_peer_that_speaks_no_tls_is_told_nothing(timed: Timed) -> None:
     with serving([(OK, 0)]) as server:
         url = server.url.replace("http", "https")
-        _, error = timed(lambda: Connections().request("GET", url, budget=QUICK))
+        connections = Connections()
+        assert connections.tls  # to read the authorities takes long, and is no call
+        _, error = timed(lambda: connections.request("GET", url, budget=QUICK))
 
     assert (error.reason, error.sent) == ("TLS failed", False)
     assert ssl.create_default_context().verify_mode is ssl.CERT_REQUIRED
 
 
-def test_nothing_is_sent_if_too_little_time_is_left_for_its_answer() -> None:
+def test_nothing_is_sent_if_too_little_time_is_left_for_its_answer(timed: Timed) -> None:
     with serving([(OK, 0)]) as server:
         budget = Budget(total=0.2, connect=0.2, answer=0.25)
         took, error = timed(lambda: Connections().request("GET", server.url, budget=budget))
@@ -288,7 +309,7 @@ def closing_after(seconds: float, end: str, trusted: CA) -> Iterator[str]:
             listening.shutdown(socket.SHUT_RDWR)
 
 
-def test_a_fresh_connection_that_ends_without_an_answer_is_not_tried_again() -> None:
+def test_a_fresh_connection_that_ends_without_an_answer_is_not_tried_again(timed: Timed) -> None:
     with serving([(b"", 0)]) as server:
 
         def ask() -> None:
@@ -313,7 +334,7 @@ ASKED_OF_AWS: dict[str, Callable[[Aws], object]] = {
 
 @pytest.mark.parametrize("script", SLOW)
 @pytest.mark.parametrize("operation", ASKED_OF_AWS)
-def test_aws_is_given_up_within_its_budget_too(operation: str, script: str) -> None:
+def test_aws_is_given_up_within_its_budget_too(operation: str, script: str, say: Say) -> None:
     """In two tries and the pause between them, of a second at most."""
     with serving(SLOW[script]) as server:
         aws = Aws(embedded_aws.create_client(server.url), budget=QUICK)
@@ -324,11 +345,12 @@ def test_aws_is_given_up_within_its_budget_too(operation: str, script: str) -> N
             ASKED_OF_AWS[operation](aws)
         took = time.monotonic() - began
 
+    say(f"{operation} of one that {script}: {took:.2f} s of {2 * QUICK.total + 1} (two tries)")
     assert caught.value.reason == "ReadTimeoutError"
     assert took <= 2 * (QUICK.total + OVERRUN) + 1
 
 
-def test_init_ends_in_time_whatever_is_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_init_ends_in_time_whatever_is_outside(monkeypatch: pytest.MonkeyPatch, say: Say) -> None:
     """With the real budgets: a name server and a Secrets Manager that say nothing."""
     monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
     with serving([(b"", 30)]) as server:
@@ -342,6 +364,7 @@ def test_init_ends_in_time_whatever_is_outside(monkeypatch: pytest.MonkeyPatch) 
         )
         took = time.monotonic() - began
 
+    say(f"init, name server and Secrets Manager silent: {took:.2f} s of 8")
     assert TRY.total <= took < 8
 
 

@@ -91,12 +91,12 @@ def renewal(crowd: Crowd, mode: TokenMode = "stable", skew: Skew = no_skew) -> F
     old = {outcome.token for outcome in crowd.all_at_once("get")}
     before = world.token_calls(appid)
     world.advance(7200 - 100)
-    call = 2 * CALL
-    _slow(world, mode, times=MOST_CALLS, seconds=call)
+    _slow(world, mode, times=MOST_CALLS, seconds=2 * CALL)
     outcomes = crowd.all_at_once("get")
     world.wechat.faults.clear()
     calls = world.token_calls(appid) - before
-    waited = sum(outcome.waited >= call for outcome in outcomes)
+    # By the clock, a busy machine's queue for its processors would be a wait, too.
+    waited = sum(outcome.slept > 0 or outcome.token_calls > 0 for outcome in outcomes)
     new = world.worker(appid, mode=mode).get()
     expected = {
         _calls_expected(1, skew): 1 <= calls <= _most(1, skew),

@@ -57,7 +57,7 @@ class Settings:
         """Read the settings.
 
         Args:
-            env: Environment variables; each is described in README.md under Settings.
+            env: Environment variables; each is described in docs/settings.md.
 
         Raises:
             AuthError: ``misconfigured``; the remedy names the variable and what it must be.

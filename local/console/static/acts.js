@@ -1,12 +1,14 @@
 // What the page asks of its console.
 
+import { word } from './words.js'
+
 const random = crypto.getRandomValues(new Uint32Array(2))
 const phone = random[0].toString(36) + random[1].toString(36)
 let people = 1
 
 /** Do one of the console's acts as the person who holds the phone now. */
 export async function act(name) {
-  const answer = await fetch(`/_console/acts/${name}`, {
+  const answer = await asked(`/_console/acts/${name}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ phone: `${phone}n${people}` }),
@@ -23,5 +25,12 @@ export function somebodyNew() {
 
 /** The number of the newest message. */
 export async function latest() {
-  return (await (await fetch('/_console/latest')).json()).latest
+  return (await (await asked('/_console/latest')).json()).latest
+}
+
+/** fetch, whose failure says what to do. */
+function asked(...request) {
+  return fetch(...request).catch(() => {
+    throw new Error(word('gone'))
+  })
 }

@@ -63,12 +63,17 @@ export function makeDiagram(root) {
     root.parentElement.scrollTop = root.parentElement.scrollHeight
   }
 
-  return { begin, add, reached, clear, fail, show }
+  /** Where the page is narrow, the diagram is below what was pressed. */
+  function reveal() {
+    if (matchMedia('(max-width: 760px)').matches) root.parentElement.scrollIntoView()
+  }
+
+  return { begin, add, reached, clear, fail, show, reveal }
 }
 
 function headingOf({ name, rows }) {
   const exchanges = rows.filter(({ message }) => isExchange(message)).length
-  const counted = (what, n) => word(what).replace('{n}', n)
+  const counted = (what, n) => word(what).replaceAll('{n}', n)
   return [
     element('span', {}, word(name)),
     exchanges > 0 && element('span', { class: 'part__fact' }, counted('exchanges', exchanges)),

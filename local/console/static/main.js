@@ -16,6 +16,7 @@ const tapOld = async () => phone.page.onOldPhoneNumber(await phone.tap())
 
 function newPhone() {
   toast.hidden = true
+  if (phone) phone.page.onUnload()
   phone = startPhone(screen, toast, name => play(name, ON_THE_PHONE[name]))
   return phone.open()
 }
@@ -68,7 +69,7 @@ const SCENES = {
     }),
   },
   again: {
-    heal,
+    heal: () => heal().then(() => phone.page.onShow()),
     reset: async () => {
       await heal()
       await diagram.reached(await latest())
@@ -82,11 +83,12 @@ const SCENES = {
 
 let playing = false
 let busy = false // whether WeChat is
+let gone = false // whether the stack is
 let secured = false // whether the app has API security
 
 /** Play one scene at a time, under a heading of its own. */
 async function play(name, scene) {
-  if (playing) return
+  if (playing || gone) return
   playing = true
   document.body.dataset.busy = 'true'
   diagram.begin(name)
@@ -107,7 +109,11 @@ function showScenes() {
     class: 'scene',
     'data-scene': name,
     title: word(`${name}Hint`),
-    onclick: () => play(name, scene),
+    disabled: gone,
+    onclick: () => {
+      play(name, scene)
+      diagram.reveal()
+    },
   }, word(name))
   const group = ([name, scenes]) => element(
     'div',
@@ -163,8 +169,16 @@ const state = name => {
 feed.addEventListener('message', ({ data, lastEventId }) => {
   diagram.add(JSON.parse(data), Number(lastEventId))
 })
-feed.addEventListener('error', () => state('disconnected'))
+const showGone = is => {
+  gone = is
+  document.querySelector('.gone').hidden = !gone
+  screen.inert = gone
+  for (const each of document.querySelectorAll('.scene')) each.disabled = gone
+  state(gone ? 'disconnected' : 'connected')
+}
+feed.addEventListener('error', () => showGone(true))
 feed.addEventListener('open', () => {
-  state('connected')
+  if (gone) showBusy(false) // another WeChat
+  showGone(false)
   if (!phone) play('open', newPhone)
 })

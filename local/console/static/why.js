@@ -8,6 +8,7 @@ export function why(message, asked) {
 }
 
 const named = (name, more = () => true) => message => message.name === name && more(message)
+const isBusy = ({ outcome }) => outcome === '-1'
 const ok = ({ outcome }) => !outcome
 const item = (operation, target, more = () => true) =>
   message => message.name === operation && message.target === target && more(message)
@@ -23,7 +24,7 @@ const WHY = {
       '手机向微信要登录 code：5 分钟内有效，只能用一次。',
       'The phone gets a login code from WeChat: valid for five minutes, and once.']],
     [named('getPhoneNumber'), [
-      '用户点按并同意。新客户端用 code；密文是给旧客户端的同一个号码。',
+      '用户点击并同意。新客户端用 code；密文是给旧客户端的同一个号码。',
       'The user taps and agrees. New clients use the code; the ciphertext is the same number for old ones.']],
   ],
   request: [
@@ -54,10 +55,10 @@ const WHY = {
       '会话已过期：DynamoDB 可能晚几天才删，所以每次都比对时间。',
       'It has expired: DynamoDB may delete days later, so every read compares the clock.']],
     [item('GetItem', 'Sessions'), [
-      '会话令牌是谁的？一次读取就知道。',
+      '读一次表，确认这个会话属于谁。',
       'Whose session is this? One read tells.']],
     [item('Query', 'Sessions'), [
-      '取出此人最近的几把 session_key：每次 wx.login 都可能换掉它。',
+      '取出该用户最近几个 session_key：每次 wx.login 都可能换掉它。',
       "The user's newest session_keys: each wx.login may have replaced it."]],
     [item('UpdateItem', 'Sessions', ({ outcome }) => outcome), [
       '今天还没有失败的记录：下一步从 1 记起。',
@@ -72,15 +73,15 @@ const WHY = {
       '先占位：同一个 code 再来，也只会去微信兑换一次。',
       'First a mark: however often this code comes, it goes to WeChat once.']],
     [item('PutItem', 'PhoneExchanges', ({ got }) => got.Item && !got.Item.sealed), [
-      '另一个请求正在兑换同一个 code：等它的答案，不再去问微信。',
+      '另一个请求正在兑换同一个 code：等它的结果，不再去问微信。',
       'Another request is exchanging this code: wait for its answer, and do not ask WeChat again.']],
     [item('PutItem', 'PhoneExchanges'), [
-      '这个 code 已经兑换过：取回留存的答案，不再问微信。',
+      '这个 code 已经兑换过：取回上次的结果，不再问微信。',
       'This code was exchanged already: the kept answer comes back, WeChat is not asked.']],
     [item('GetItem', 'PhoneExchanges'), [
-      '看看另一个请求得到答案了没有。', 'Has the other request got its answer yet?']],
+      '看看另一个请求得到结果了没有。', 'Has the other request got its answer yet?']],
     [item('UpdateItem', 'PhoneExchanges'), [
-      '答案加密留存 5 分钟：回复丢了，同一个 code 还能得到同一个号码。',
+      '结果加密保存 5 分钟：响应丢了，同一个 code 还能得到同一个号码。',
       'The answer is kept, sealed, for five minutes: should the reply get lost, the same code still works.']],
     [item('DeleteItem', 'PhoneExchanges'), [
       '没兑换成：去掉占位，让同一个 code 可以再试。',
@@ -102,10 +103,10 @@ const WHY = {
       'The new token is stored, sealed, and the lease given back: everybody uses it.']],
 
     [named('Invoke', ({ outcome }) => outcome), [
-      '团队自己的账号函数出错：先不回答小程序，号码留着，同一个 code 再问它。',
+      '团队自己的账号函数出错：先不返回给小程序，号码留着，同一个 code 再问它。',
       "The team's account function failed: no answer yet, the number is kept, the same code asks it again."]],
     [named('Invoke'), [
-      '先告诉团队自己的账号函数，再回答小程序：号码来自后端，不靠前端转交。',
+      '先告诉团队自己的账号函数，再返回给小程序：号码来自后端，不靠前端转交。',
       "The team's account function hears of it before the mini-program: from the backend, not from the client."]],
 
     [named('code2Session', ok), [
@@ -128,16 +129,22 @@ const WHY = {
       'Did WeChat really encrypt this? Otherwise a number could be forged.']],
     [named('checkEncryptedData'), [
       '微信没加密过它：按解不开处理。', 'WeChat did not: it counts as undecryptable.']],
-    [named('checkSessionKey'), ['问微信：这把 session_key 还是现在的吗？', 'Is this session_key the live one?']],
-    [({ lane, outcome }) => lane === 'wechat' && outcome === '-1', [
-      '微信说“系统繁忙”。code 没被用掉。', 'WeChat says "system busy". The code is not spent.']],
+    [named('checkSessionKey'), ['问微信：这个 session_key 还是现在的吗？', 'Is this session_key the live one?']],
+    [named('getPhoneNumber', isBusy), [
+      '微信说“系统繁忙”。手机号 code 没被用掉。',
+      'WeChat says "system busy". The code of the tap is not spent.']],
+    [named('code2Session', isBusy), [
+      '微信说“系统繁忙”，没有登录成。下次登录会用新的 code。',
+      'WeChat says "system busy": no login. The next one brings a new code.']],
+    [({ lane, ...message }) => lane === 'wechat' && isBusy(message), [
+      '微信说“系统繁忙”：稍后再问。', 'WeChat says "system busy": it will be asked again later.']],
   ],
   answer: [
     [({ name, outcome }) => name === 'POST /login' && !outcome, [
       '小程序只得到会话令牌。openid、session_key 留在后端。',
       'The mini-program gets a session token. openid and session_key stay behind.']],
     [({ name, outcome }, asked) => name === 'POST /phone' && !outcome && !exchanged(asked), [
-      '只兑换一次：这是留存的答案，没有再问微信，也没有再计费。',
+      '只兑换一次：这是保存的结果，没有再问微信，也没有再计费。',
       'One exchange only: the kept answer was returned, WeChat was not asked and billed nothing.']],
     [({ name, outcome }) => name === 'POST /phone' && !outcome, [
       '号码交给小程序。', 'The number goes to the mini-program.']],
@@ -148,18 +155,24 @@ const WHY = {
       '会话无效：kit 静默登录一次，再发一遍，用户无感。',
       'No valid session: the kit logs in silently and sends again; the user notices nothing.']],
     [({ outcome }) => outcome === 'undecryptable', [
-      '解不开：kit 马上重新登录，请用户再点一次。不说是哪一步失败。',
+      '解不开：kit 马上重新登录，请用户再点一次。出于安全，不透露是哪一步失败。',
       'Undecryptable: the kit logs in again and asks for one more tap. Which check failed is not told.']],
+    [({ name, outcome }) => name === 'POST /login' && /_unavailable$/.test(outcome), [
+      '告诉小程序稍后再登录（action: retry）：页面会自己再试，用户什么也不用做。',
+      'The mini-program may log in again later (action: retry): the page does, the user need do nothing.']],
+    [({ name, outcome }) => name === 'GET /session' && outcome === 'wechat_unavailable', [
+      '没问到 session_key 是否有效；会话本身不受影响。',
+      'Whether session_key is valid is not known; the session itself stays.']],
     [({ outcome }) => outcome === 'wechat_unavailable', [
-      '告诉小程序可以重试（action: retry）：同一次点按仍然有效。',
+      '告诉小程序可以重试（action: retry）：同一次点击仍然有效。',
       'The mini-program may retry (action: retry): the same tap still counts.']],
     [({ outcome }) => outcome === 'account_unavailable', [
-      '账号函数没有应答：小程序可以重试，同一次点按仍然有效。',
+      '账号函数没有响应：小程序可以重试，同一次点击仍然有效。',
       'The account function gave no answer: the mini-program may retry, the same tap still counts.']],
     [({ outcome }) => outcome === 'account_refused', [
-      '账号函数拒绝了此人，并给出要显示的话。',
+      '账号函数拒绝了该用户，并给出要显示的话。',
       'The account function refuses this user, with the words to show.']],
-    [({ name }) => name === 'DELETE /session', ['会话没了。', 'The session is gone.']],
+    [({ name }) => name === 'DELETE /session', ['会话已删除。', 'The session is gone.']],
     [({ outcome }) => !outcome, ['会话有效。', 'The session is valid.']],
   ],
   note: [
@@ -170,7 +183,7 @@ const WHY = {
       '同一个 code 交出两次：kit 发现它正在路上，只发一次。',
       'The same code is handed over twice: the kit sees it on its way and sends it once.']],
     [named('reply_lost'), [
-      '手机没收到回复，不知道成没成。kit 用同一个 code 再问一次。',
+      '手机没收到响应，不知道成没成。kit 用同一个 code 再问一次。',
       'No reply came, so the phone cannot know. The kit asks again with the same code.']],
     [named('session_key_replaced'), [
       '别处调了 wx.login：微信换了 session_key，后端并不知道。',
@@ -181,7 +194,7 @@ const WHY = {
     [named('access_token_dead'), [
       '微信作废了 access_token（例如别的服务器刷新了它）。',
       'WeChat has dropped the access_token, as when another server refreshed it.']],
-    [named('wechat_busy'), ['微信从现在起一律回答“系统繁忙”。', 'From now on WeChat answers "system busy".']],
+    [named('wechat_busy'), ['微信从现在起一律返回“系统繁忙”。', 'From now on WeChat answers "system busy".']],
     [named('api_security_on'), [
       '管理员开启 API 安全，运维把密钥存入 AppSecrets。',
       'The owner switches API security on, the operator stores its keys in AppSecrets.']],
@@ -194,7 +207,7 @@ const WHY = {
 export const NOTES = {
   refused: ['用户拒绝授权', 'The user refuses'],
   tapped_twice: ['点了两次', 'Tapped twice'],
-  reply_lost: ['回复丢了', 'The reply is lost'],
+  reply_lost: ['响应丢失', 'The reply is lost'],
   session_key_replaced: ['session_key 被换掉', 'session_key is replaced'],
   session_expired: ['会话过期', 'The session expires'],
   access_token_dead: ['access_token 失效', 'access_token dies'],

@@ -1,6 +1,7 @@
 // Every word of the console in both languages; [Chinese, English].
 
-export let language = localStorage.getItem('console language') === 'en' ? 'en' : 'zh-CN'
+export let language = localStorage.getItem('console language') ||
+  (navigator.language.startsWith('zh') ? 'zh-CN' : 'en')
 
 export function speak(chosen) {
   language = chosen
@@ -39,11 +40,13 @@ const PAGE = {
 const WORDS = {
   title: ['小程序登录与手机号', 'Mini-program login and phone numbers'],
   console: ['本地控制台', 'local console'],
-  hint: ['按一个按钮，看每条消息真实经过哪里、带了什么。密钥与号码已脱敏。',
-    'Press a button and watch each message pass, with what it really carried. Secrets are masked.'],
+  hint: ['点任意按钮，看每条消息真实经过哪里；点消息看它带了什么。密钥与号码已脱敏，括号里是原文长度。',
+    'Press a button and watch each message pass; press a message for all of it. Secrets are masked: (32) is a length.'],
   connecting: ['连接中', 'connecting'],
   connected: ['实时', 'live'],
-  disconnected: ['已断开：make run 还在运行吗？', 'disconnected: is make run still running?'],
+  disconnected: ['已断开', 'disconnected'],
+  gone: ['连不上本机服务：请重新执行 make run，本页会自行恢复。',
+    'The server on this machine is gone: start make run again, and this page goes on by itself.'],
   label_phone: ['模拟手机', 'Simulated phone'],
   label_screen: ['小程序页面', 'Page of the mini-program'],
   label_scenes: ['操作', 'What happens'],
@@ -56,7 +59,7 @@ const WORDS = {
   laneWhy: ['为什么有这一步', 'Why this step exists'],
 
   people: ['用户', 'A person'],
-  mishaps: ['意外', 'Mishaps'],
+  mishaps: ['异常场景', 'Mishaps'],
   again: ['恢复', 'Recover'],
   open: ['打开并登录', 'Open and log in'],
   openHint: ['第一次打开小程序：静默登录', 'The first start: a silent login'],
@@ -68,7 +71,7 @@ const WORDS = {
   refuseHint: ['用户点了拒绝', 'The user says no'],
   twice: ['连点两次', 'Tap twice'],
   twiceHint: ['同一个 code 交出两次', 'The same code is handed over twice'],
-  lost: ['回复丢失', 'Lose the reply'],
+  lost: ['响应丢失', 'Lose the reply'],
   lostHint: ['服务器做完了，手机没收到', 'The server has done it, the phone never hears'],
   expired: ['会话过期', 'Expire the session'],
   expiredHint: ['让会话过期，再点手机号按钮', 'Let the session expire, then tap'],
@@ -77,12 +80,12 @@ const WORDS = {
   dead: ['access_token 失效', 'Kill access_token'],
   deadHint: ['微信不再认现有的 access_token，再点手机号按钮', 'WeChat refuses the living access_token, then a tap'],
   busy: ['微信繁忙', 'Make WeChat busy'],
-  busyHint: ['微信对一切调用回答“系统繁忙”，再点手机号按钮', 'WeChat answers "system busy" to everything, then a tap'],
+  busyHint: ['微信对一切调用返回“系统繁忙”，再点手机号按钮', 'WeChat answers "system busy" to everything, then a tap'],
   secured: ['API 安全', 'API security'],
   securedHint: ['为小程序开启或关闭 API 安全（签名与加密），再点手机号按钮',
     'Switch API security (signed and encrypted calls) on or off for the app, then a tap'],
   heal: ['微信恢复', 'Heal WeChat'],
-  healHint: ['之后在手机上点“重试”', 'Then press "Try again" on the phone'],
+  healHint: ['登录会自行恢复；手机上有“重试”时点它', 'The login recovers by itself; press "Try again" if the phone has it'],
   reset: ['换一台新手机', 'New phone'],
   resetHint: ['清空图，换一个人重新开始', 'Clear the diagram and begin with somebody new'],
   retry: ['重试', 'Try again'],
@@ -102,18 +105,18 @@ const WORDS = {
   sent: ['发送', 'sent'],
   got: ['返回', 'got'],
   nothing: ['（无内容）', '(nothing)'],
-  empty: ['按上面的按钮，消息会一条条出现在这里。', 'Press a button above, and each message appears here.'],
+  empty: ['点上面的按钮，消息会一条条出现在这里。', 'Press a button above, and each message appears here.'],
   found: ['有记录', 'found'],
   missing: ['没有记录', 'not found'],
   written: ['已写入', 'written'],
   accepted: ['认可', 'accepted'],
   refused: ['拒绝', 'refused'],
   taken: ['条件不成立', 'condition not met'],
-  kept: ['已有留存的答案', 'answer kept'],
+  kept: ['已有缓存结果', 'answer kept'],
   deleted: ['已删除', 'deleted'],
   keys: ['条', 'items'],
   lostOnTheWay: ['手机没收到', 'never arrived'],
-  exchanges: ['微信兑换号码 {n} 次', 'exchanged at WeChat: {n}×'],
+  exchanges: ['向微信兑换 {n} 次（计费 {n} 次）', 'exchanged, and billed, by WeChat: {n}×'],
   messages: ['{n} 条消息', 'messages: {n}'],
-  failed: ['控制台出错：', 'The console failed: '],
+  failed: ['控制台异常：', 'The console failed: '],
 }

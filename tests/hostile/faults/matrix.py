@@ -39,7 +39,13 @@ class Matrix:
     def table(self, *, chinese: bool) -> str:
         """Return what lasting faults come to; what comes to the same stands in one row."""
         rows = [
-            _row(request, ", ".join(calls), _kinds(kinds, chinese=chinese), answer, again)
+            _row(
+                _request(request, chinese=chinese),
+                ("、" if chinese else ", ").join(calls),
+                _kinds(kinds, chinese=chinese),
+                answer,
+                again,
+            )
             for request in dict.fromkeys(cell.request for cell in self.cells)
             for (answer, again), kinds, calls in _rows(
                 [cell for cell in self.cells if cell.request == request and cell.lasting]
@@ -49,11 +55,11 @@ class Matrix:
 
 
 _HEAD = "| request | the call that fails | how | answer | the same request afterwards |"
-_HEAD_ZH = "| 请求 | 失败的调用 | 方式 | 回答 | 恢复后的同一请求 |"
+_HEAD_ZH = "| 请求 | 失败的调用 | 方式 | 返回 | 恢复后的同一请求 |"
 _ZH: dict[Kind, str] = {
     "refused": "拒绝连接",
     "reset": "连接中断",
-    "reply lost": "回复丢失",
+    "reply lost": "响应丢失",
     "too slow": "超时",
     "throttled": "限流",
     "5xx": "5xx",
@@ -61,6 +67,18 @@ _ZH: dict[Kind, str] = {
     "denied": "无权限",
     "altered": "被篡改",
     "plain": "明文",
+}
+
+_CASES_ZH = {
+    "with a session": "带会话",
+    "classic token": "classic 模式",
+    "once more": "再次发送",
+    "one shot": "同时登录",
+    "not decryptable": "无法解密",
+    "cloudID": "cloudID",
+    "account function": "账号函数",
+    "API security": "API 安全",
+    "schedule": "定时任务",
 }
 
 _Comes = tuple[Outcome, Outcome]
@@ -81,7 +99,15 @@ def _row(*columns: str) -> str:
     return f"| {' | '.join(columns)} |"
 
 
+def _request(request: str, *, chinese: bool) -> str:
+    if not chinese:
+        return request
+    name, *cases = request.split(", ")
+    said = "、".join(_CASES_ZH[case] for case in cases)
+    return _CASES_ZH.get(name, name) + (f"（{said}）" if said else "")
+
+
 def _kinds(kinds: tuple[Kind, ...], *, chinese: bool) -> str:
     if len(kinds) == len(KINDS):
         return "任何" if chinese else "any"
-    return ", ".join(_ZH[kind] if chinese else kind for kind in kinds)
+    return "、".join(_ZH[kind] for kind in kinds) if chinese else ", ".join(kinds)

@@ -25,9 +25,9 @@ WAIT_FOR_THE_DEAD = "503 wechat_unavailable retry"
 CALLS = (
     "GetSecretValue",  # the key ring
     "PutItem",  # the code is in progress
+    "GetSecretValue",  # the AppSecrets, which say whether the app has API security
     "GetItem",  # the access_token
     "UpdateItem",  # its lease
-    "GetSecretValue",  # the AppSecret
     "getStableAccessToken",
     "UpdateItem",  # the access_token
     "getPhoneNumber",

@@ -82,12 +82,12 @@ def assert_went_everywhere(report: Report) -> None:
     assert report.cases.total() >= CASES
     assert {phase for phase, _ in report.cases} == {"examples", "coverage", "fuzzing", "stateful"}
     assert set(report.statuses) == {(op, status) for op, met in REACHED.items() for status in met}
-    assert min(report.statuses.values()) >= CASES // 1000
+    assert min(report.statuses.values()) >= CASES // 2500
     assert set(report.checks) == CHECKS
     assert {link for link, _ in report.links} == LINKS.keys()
     for link, status in LINKS.items():
         assert report.links[link, status], link
-    assert max(len(set(session)) for session in report.journeys) >= 4
+    assert max(len(set(session)) for session in report.journeys) >= 3
 
 
 def leaks_in_replies(report: Report, people: People) -> dict[tuple[str, int], list[str]]:

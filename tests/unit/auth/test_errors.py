@@ -87,7 +87,7 @@ def test_who_is_told_to_wait_or_retry_is_told_how_long(problem: Problem) -> None
 
 
 # ---------------------------------------------------------------------- errcodes
-# What each means is in the READMEs' tables, which are compared with the code.
+# What each means is in the tables of docs/errors.md, which are compared with the code.
 
 
 def test_what_only_the_operator_can_mend_has_a_remedy_and_hides_its_cause() -> None:

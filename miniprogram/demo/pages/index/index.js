@@ -21,8 +21,14 @@ Component({
       return this.showLogin()
     },
 
+    /** Back on the screen: try at once what waits for its time. */
+    onShow() {
+      return this.loginAgain ? this.showLogin() : undefined
+    },
+
     onUnload() {
       app.messagesChanged = null
+      clearTimeout(this.loginAgain)
     },
 
     /** bindgetphonenumber, or bindgetrealtimephonenumber: the button that most should have. */
@@ -79,6 +85,7 @@ Component({
     },
 
     onLogout() {
+      clearTimeout(this.loginAgain)
       const shown = () => this.setData({ login: { ok: false, text: '未登录' }, phone: '' })
       return app.auth.logout().then(shown, error => {
         shown()
@@ -87,9 +94,20 @@ Component({
     },
 
     showLogin() {
+      clearTimeout(this.loginAgain)
+      this.loginAgain = null
       return app.auth.login().then(
-        ({ expiresAt }) => this.setData({ login: { ok: true, text: `已登录，${day(expiresAt)}前有效` } }),
-        ({ title }) => this.setData({ login: { ok: false, text: title } })
+        ({ expiresAt }) => {
+          this.pause = 0
+          this.setData({ login: { ok: true, text: `已登录，${day(expiresAt)}前有效` } })
+        },
+        ({ action, title }) => {
+          this.setData({ login: { ok: false, text: title } })
+          if (action !== 'retry') return
+          // Less and less often, so that many phones do not keep a busy backend busy.
+          this.pause = Math.min(2 * (this.pause || 1000), 60000)
+          this.loginAgain = setTimeout(() => this.showLogin(), this.pause)
+        }
       )
     },
 

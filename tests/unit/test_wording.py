@@ -1,0 +1,72 @@
+"""Chinese pages as an engineer writes them, and commands that go where the environment is."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    page
+    for folder in (".", "docs", "miniprogram/kit")
+    for page in ROOT.glob(f"{folder}/*.zh-CN.md")
+)
+TABLES = sorted(ROOT.glob("docs/generate/*.zh-CN.yaml"))
+GUIDES = sorted(ROOT.glob("docs/*.md"))
+
+GLOSSARY = {
+    "回答|应答|答复|回复": "响应，返回",  # answer
+    "登录态": "会话",  # session
+    "(?<!堆)栈": "堆栈",  # stack
+    "鉴权函数|授权函数|授权方函数": "授权方（authorizer）函数",
+    "点按": "点击",
+    "洪水攻击": "流量攻击",
+}
+_HALF_WIDTH = re.compile(
+    r"[\u4e00-\u9fff][,:;?!](?=\s?[\u4e00-\u9fff])|[\u4e00-\u9fff]\([\u4e00-\u9fff]"
+)
+
+
+def wrong(text: str) -> list[str]:
+    """Return punctuation of half width between Chinese characters, and words not to be used."""
+    prose = re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)", "``", text, flags=re.DOTALL)
+    return _HALF_WIDTH.findall(prose) + [
+        f"{found}: {instead}"
+        for words, instead in GLOSSARY.items()
+        for found in re.findall(words, prose)
+    ]
+
+
+@pytest.mark.parametrize("page", [*PAGES, *TABLES], ids=lambda path: path.name)
+def test_a_chinese_page_has_full_width_punctuation_and_one_word_for_a_thing(page: Path) -> None:
+    assert wrong(page.read_text("utf-8")) == []
+
+
+def test_what_is_not_so_is_found() -> None:
+    assert wrong("在本机启动,并打印") == ["动,"]
+    assert wrong("服务器的应答") == ["应答: 响应，返回"]
+    assert wrong("`a, b` 与 `应答`，正常") == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_each_chinese_page_has_an_english_one_with_as_many_headings(page: Path) -> None:
+    english = page.with_name(page.name.replace(".zh-CN", ""))
+    levels = [
+        re.findall(
+            r"^(#+) ", re.sub(r"```.*?```", "", each.read_text("utf-8"), flags=re.DOTALL), re.M
+        )
+        for each in (english, page)
+    ]
+    assert levels[0] == levels[1]
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.name)
+def test_every_command_of_aws_goes_to_the_region_of_the_environment(guide: Path) -> None:
+    text = guide.read_text("utf-8")
+    for command in re.finditer(r"^ *aws (?!sts)[^\n]*", text, re.MULTILINE):
+        before = text[: command.start()]
+        assert (
+            "--region" in command.group()
+            or "export AWS_REGION=" in before
+            or "AWS_DEFAULT_REGION=us-east-1" in before
+        ), command.group()
