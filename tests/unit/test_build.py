@@ -26,7 +26,7 @@ def checkout(tmp_path: Path) -> Path:
 
 def make(checkout: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(  # noqa: S603
-        ["make", *arguments],  # noqa: S607
+        ["make", "--no-print-directory", *arguments],  # noqa: S607
         cwd=checkout,
         capture_output=True,
         text=True,
