@@ -26,8 +26,10 @@ def checkout(tmp_path: Path) -> Path:
 
 def make(checkout: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(  # noqa: S603
-        ["make", "--no-print-directory", *arguments],  # noqa: S607
+        ["make", *arguments],  # noqa: S607
         cwd=checkout,
+        # Of a make around it, this one knows nothing.
+        env={name: value for name, value in os.environ.items() if "MAKE" not in name},
         capture_output=True,
         text=True,
         check=False,
