@@ -21,10 +21,12 @@ SAM       = AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
 LOCKED    = --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile --only-binary :all: -r
 LOCK      = $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate
 LOCK_313  = $(LOCK) --python-version 3.13 --python-platform linux
+SAMCONFIG = $(firstword $(wildcard samconfig.local.toml) samconfig.toml)
 TRACKED   = git ls-files -z --cached --others --exclude-standard -- \
 	':!requirements' ':!*/requirements.txt' ':!*/package-lock.json' ':!*.png' ':!.secrets.baseline'
 TEMPLATES = template.yaml infra/egress.yaml infra/observability.yaml infra/edge.yaml
-BUILT     = .aws-sam/built
+# Within what sam build clears: a build that broke off, or one without us, is made again.
+BUILT     = .aws-sam/build/complete
 SOURCES   = template.yaml samconfig.toml $(wildcard infra/*.yaml local/sam_template.py) \
 	$(shell find layers functions -name __pycache__ -prune -o -type f -print)
 NODE_MODULES = miniprogram/node_modules/.package-lock.json
@@ -76,9 +78,8 @@ crowd: $(VENV)/installed ## Watch 200 workers share one access_token, on DynamoD
 load: $(VENV)/installed ## Send visitors and faults for so many SECONDS, on DynamoDB Local (needs Java and npm)
 	@SECONDS=$(or $(SECONDS),60) $(BIN)/python -m tests.hostile.load
 
-build: $(BUILT) ## Build what is deployed, and an SBOM of each layer (.aws-sam/build)
-# The stamp comes last, so a build that broke off is made again.
-$(BUILT): $(SOURCES) .venv-sam/installed | python3.13
+build: python3.13 $(BUILT) ## Build what is deployed, and an SBOM of each layer (.aws-sam/build)
+$(BUILT): $(SOURCES) .venv-sam/installed
 	PATH="$(PYTHON313):$$PATH" $(SAM) build
 	.venv-sam/bin/python -m local.sam_template
 	for layer in crypto auth; do bill=.aws-sam/bill/$$layer; \
@@ -100,7 +101,7 @@ deploy-local: build $(VENV)/installed .venv-local-aws/installed ## Deploy to an 
 	@exec $(BIN)/python -m local.deployment
 deploy: build ## Deploy to an environment of samconfig.toml (ENV=dev)
 	@.venv-sam/bin/python -m infra.release $(ENV)
-	.venv-sam/bin/sam deploy --config-file $(CURDIR)/samconfig.toml --config-env $(ENV) --template-file .aws-sam/build/release.yaml \
+	.venv-sam/bin/sam deploy --config-file $(CURDIR)/$(SAMCONFIG) --config-env $(ENV) --template-file .aws-sam/build/release.yaml \
 		--parameter-overrides file://$(CURDIR)/.aws-sam/build/parameters.yaml $(ARGS)
 app-secret: $(VENV)/installed ## Store the AppSecret of a mini-program, or the keys that a FILE names (ENV=dev APPID=wx…)
 	@$(BIN)/python -m infra.app_secret $(ENV) $(APPID) "$(FILE)"

@@ -115,8 +115,8 @@ def variables(function: Mapping[str, str], url: str) -> dict[str, str]:
         "TZ": ":UTC",
         "AWS_LAMBDA_FUNCTION_NAME": "bench",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
-        **aws_variables(url),
         **function,
+        **aws_variables(url),  # the template leaves AWS_ENDPOINT_URL empty
     }
 
 

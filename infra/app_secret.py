@@ -24,7 +24,7 @@ from wechat_crypto.api_keys import ApiKeyError, ApiKeys, previous
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
-_APP_SECRET = re.compile(r"[0-9a-fA-F]{32}")
+APP_SECRET = re.compile(r"[0-9a-fA-F]{32}")
 _KEYS = ("symmetricKey", "privateKey", "certificate")
 _MEMBERS = frozenset({*_KEYS, *map(previous, _KEYS)})
 
@@ -91,7 +91,7 @@ def store(
 
 def _ask_for_secret(appid: str, ask: Callable[[str], str]) -> str:
     app_secret = ask(f"AppSecret of {appid} (it is not shown; paste it and press Enter): ")
-    if not _APP_SECRET.fullmatch(app_secret):
+    if not APP_SECRET.fullmatch(app_secret):
         raise SecretError(
             "an AppSecret is 32 hexadecimal digits, without blanks: copy it again from the console "
             "(Development > Development settings). Nothing was stored."

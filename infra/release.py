@@ -1,13 +1,14 @@
 """`python -m infra.release ENV`: what `make deploy` deploys, made from what `make build` built.
 
-Requests go to the alias `live`, and that to a published version. CloudFormation publishes a new
-one only if its logical id changes, for which SAM looks at a function's own code: a new layer or
-a changed parameter would reach nobody. So each function gets `AutoPublishCodeSha256`, a hash of
-all that makes it what it is.
+That is the built template as it is, unless a canary deployment or SnapStart is asked for. Those
+need published versions: requests then go to the alias `live`, and that to a version. CloudFormation
+publishes a new one only if its logical id changes, for which SAM looks at a function's own code: a
+new layer or a changed parameter would reach nobody. So each function gets `AutoPublishCodeSha256`,
+a hash of all that makes it what it is, and the release accepts no other values of its parameters
+than those it was made with: one changed in the CloudFormation console would reach nobody either.
 
-The release is beside the built template, with the values of its parameters: those that
-samconfig.toml has for the environment, and the template's defaults for the others. It accepts no
-other values, because a parameter changed in the CloudFormation console would reach nobody either.
+Beside the release are the values of its parameters: those that samconfig.toml (or
+samconfig.local.toml, if there is one) has for the environment, and the template's defaults.
 
 Runs in SAM CLI's own Python. Sources: AWS SAM specification (AWS::Serverless::Function,
 AutoPublishAlias); AWS SAM CLI configuration file (samconfig.toml).
@@ -29,10 +30,18 @@ BUILT: Final = Path(".aws-sam/build/template.yaml")
 RELEASE: Final = BUILT.with_name("release.yaml")
 PARAMETERS: Final = BUILT.with_name("parameters.yaml")
 SAMCONFIG: Final = Path("samconfig.toml")
+OWN_SAMCONFIG: Final = Path("samconfig.local.toml")
+"""Read instead, if it is there: no update of the project touches it."""
 
 
 class ReleaseError(Exception):
     """What is to be deployed is not whole; the message says what is missing and where."""
+
+
+def read_samconfig(folder: Path = Path()) -> dict[str, Any]:
+    """Read the settings of SAM CLI in a folder: the team's own, if there are any."""
+    own = folder / OWN_SAMCONFIG
+    return tomllib.loads((own if own.is_file() else folder / SAMCONFIG).read_text("utf-8"))
 
 
 def deploy_settings(samconfig: Mapping[str, Any], environment: str) -> Mapping[str, Any]:
@@ -42,7 +51,8 @@ def deploy_settings(samconfig: Mapping[str, Any], environment: str) -> Mapping[s
         ReleaseError: There is no such environment.
     """
     try:
-        return _mapping(samconfig[environment]["deploy"]["parameters"])
+        every = _mapping(_mapping(samconfig[environment].get("global")).get("parameters"))
+        return {**every, **samconfig[environment]["deploy"]["parameters"]}
     except KeyError:
         known = ", ".join(name for name in samconfig if "deploy" in _mapping(samconfig[name]))
         raise ReleaseError(
@@ -67,9 +77,7 @@ def values(document: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, s
     Raises:
         ReleaseError: A parameter has neither value nor default, or is not in the template.
     """
-    declared: dict[str, Any] = {
-        name: parameter for name, parameter in document["Parameters"].items() if name != _HASH
-    }
+    declared: dict[str, Any] = document["Parameters"]
     if unknown := sorted(given.keys() - declared.keys()):
         raise ReleaseError(f"the template has no parameter {', '.join(unknown)}")
     defaults = {name: str(p["Default"]) for name, p in declared.items() if "Default" in p}
@@ -98,25 +106,30 @@ def check_stack_name(document: Mapping[str, Any], stack: str) -> None:
 
 
 def release(document: dict[str, Any], folder: Path, chosen: Mapping[str, str]) -> dict[str, Any]:
-    """Return the template with the hash of each function, for these values and no others.
+    """Return the template, with alias and published versions if these values ask for them.
 
     Args:
         document: A template whose code is in folders.
         folder: What its paths are relative to.
         chosen: A value for each parameter.
     """
-    template = copy.deepcopy(document)
-    resources = template["Resources"]
-    for resource in resources.values():
-        if resource["Type"] == "AWS::Serverless::Function":
-            resource["Properties"]["AutoPublishCodeSha256"] = _hash(
-                template, resource["Properties"], folder, chosen
-            )
-    del template["Parameters"][_HASH]
-    del template["Rules"][_RULE]
+    if "true" not in (chosen["SnapStart"], chosen["CanaryDeployment"]):
+        return document
+    del (template := copy.deepcopy(document))["Rules"][_RULE]
+    template["Globals"]["Function"] |= _PUBLISHED
+    functions = [
+        name
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::Serverless::Function"
+    ]
+    for name in functions:
+        properties = template["Resources"][name]["Properties"]
+        properties["AutoPublishCodeSha256"] = _hash(template, properties, folder, chosen)
     for name, parameter in template["Parameters"].items():
         parameter.update(Default=chosen[name], AllowedValues=[chosen[name]])
-    return template
+    aliases = {name: {"Ref": f"{name}.Alias"} for name in functions}
+    published: dict[str, Any] = _with_aliases(template, aliases)
+    return published
 
 
 def main() -> None:
@@ -124,7 +137,7 @@ def main() -> None:
     environment = sys.argv[1] if len(sys.argv) > 1 else ""
     try:
         document = read_document(BUILT)
-        samconfig = tomllib.loads(SAMCONFIG.read_text("utf-8"))
+        samconfig = read_samconfig()
         given = overrides(samconfig, environment)
         check_stack_name(document, deploy_settings(samconfig, environment)["stack_name"])
         chosen = values(document, given)
@@ -135,9 +148,33 @@ def main() -> None:
     PARAMETERS.write_text(json.dumps(chosen, indent=1), "utf-8")
 
 
-_HASH = "CodeSha256"
 _LONGEST_NAME = 64  # of a Lambda function (AWS Lambda API, CreateFunction)
-_RULE = "DeployedByMake"
+_RULE = "PublishedVersionsAreMadeByMake"
+_PUBLISHED: Final = {
+    "AutoPublishAlias": "live",
+    "VersionDeletionPolicy": "Delete",
+    "DeploymentPreference": {
+        "Enabled": {"Ref": "CanaryDeployment"},
+        "Type": "Canary10Percent10Minutes",
+        "Role": {"Fn::GetAtt": ["DeploymentRole", "Arn"]},
+        "Alarms": {
+            "Fn::If": ["HasCanary", [{"Ref": "NewCodeFails"}, {"Ref": "NewCodeDoesNotRun"}], []]
+        },
+    },
+}
+"""What every function has then: `live` moves on when a new version has proved itself."""
+
+
+def _with_aliases(value: Any, aliases: Mapping[str, Any]) -> Any:
+    """Return a part of a template that says the alias where it said the ARN of a function."""
+    match value:
+        case {"Fn::GetAtt": [name, "Arn"]} if name in aliases:
+            return aliases[name]
+        case dict():
+            return {key: _with_aliases(each, aliases) for key, each in value.items()}
+        case list():
+            return [_with_aliases(each, aliases) for each in value]
+    return value
 
 
 def _hash(

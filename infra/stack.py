@@ -1,6 +1,5 @@
 """The stack of an environment: named in samconfig.toml, known to CloudFormation."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.release import SAMCONFIG, ReleaseError, deploy_settings
+from infra.release import ReleaseError, deploy_settings, read_samconfig
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
@@ -39,8 +38,8 @@ def deployed(environment: str) -> Stack:
     Raises:
         ReleaseError: There is no such environment, or its stack cannot be read.
     """
-    settings = deploy_settings(tomllib.loads(SAMCONFIG.read_text("utf-8")), environment)
-    name, region = settings["stack_name"], settings["region"]
+    settings = deploy_settings(read_samconfig(), environment)
+    name, region = settings["stack_name"], settings.get("region")
     try:
         account = boto3.Session(region_name=region, profile_name=settings.get("profile"))
         cloudformation: Any = account.client("cloudformation")

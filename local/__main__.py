@@ -10,7 +10,6 @@ to a file otherwise.
 import getpass
 import json
 import os
-import re
 import signal
 import sys
 import tempfile
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 
 _HIGHEST_PORT = 65533  # two more are needed
 _LOOPBACK = "127.0.0.1"
-_APPID = re.compile(r"wx[0-9a-f]{16}")
-_APP_SECRET = re.compile(r"[0-9a-fA-F]{32}")
 
 
 class NoAppError(Exception):
@@ -102,14 +99,16 @@ def real_app(appid: str, ask: Callable[[str], str] = getpass.getpass) -> "RealAp
     Raises:
         NoAppError: The appid or the AppSecret is none.
     """
-    from local.stack import RealApp  # noqa: PLC0415 - see main
+    from infra.app_secret import APP_SECRET  # noqa: PLC0415 - see main
+    from local.stack import RealApp  # noqa: PLC0415
+    from wechat_auth.app_secrets import APPID  # noqa: PLC0415
 
     if not appid:
         return None
-    if not _APPID.fullmatch(appid):
+    if not APPID.fullmatch(appid):
         raise NoAppError("APPID must be wx and 16 digits or letters from a to f")
     secret = ask(f"AppSecret of {appid} (not shown, and kept in memory only): ").strip()
-    if not _APP_SECRET.fullmatch(secret):
+    if not APP_SECRET.fullmatch(secret):
         raise NoAppError("an AppSecret is 32 digits or letters from a to f: copy it again")
     return RealApp(appid, secret)
 

@@ -31,7 +31,7 @@ import trustme
 from infra import api_client, app_secret
 from infra.cloudformation import read_document
 from infra.release import BUILT, PARAMETERS, RELEASE, SAMCONFIG, overrides, release, values
-from local import API_CLIENT, APPID
+from local import API_CLIENT
 from local.calls import three_calls
 from local.ministack import ROOT, MinistackError, client, serve
 from local.simulated_wechat import App, SimulatedWeChat
@@ -40,6 +40,8 @@ from local.supplement import supply
 from local.template import REGION
 
 ENVIRONMENT: Final = "dev"
+APPID: Final = "wxfedcba9876543210"
+"""The mini-program that is simulated: the template refuses the example's."""
 _SAM: Final = ROOT / ".venv-sam/bin/sam"
 
 
@@ -88,6 +90,8 @@ class Deployment:
         document = document or read_document(self.folder / BUILT.name)
         given = overrides(tomllib.loads((ROOT / SAMCONFIG).read_text("utf-8")), ENVIRONMENT)
         chosen = values(document, given | dict(self.parameters) | parameters)
+        variables = document["Globals"]["Function"]["Environment"]["Variables"]
+        variables["AWS_ENDPOINT_URL"] = self.aws_url
         template = release(document, self.folder, chosen)
         (self.folder / RELEASE.name).write_text(json.dumps(template, indent=1), "utf-8")
         (self.folder / PARAMETERS.name).write_text(json.dumps(chosen, indent=1), "utf-8")
@@ -120,9 +124,9 @@ class Deployment:
         return client(self.aws_url, service)
 
     def invoke(self, function: str, event: object) -> Any:
-        """Call the alias of a function, such as "authorizer", as a service of AWS does."""
+        """Call a function, such as "authorizer", as a service of AWS does."""
         reply = self.client("lambda").invoke(
-            FunctionName=f"{self.name}-{function}:live", Payload=json.dumps(event)
+            FunctionName=f"{self.name}-{function}", Payload=json.dumps(event)
         )
         return json.loads(reply["Payload"].read())
 

@@ -207,8 +207,8 @@ def _variables(function: Function, opt: str, task: str) -> dict[str, str]:
         "AWS_LAMBDA_FUNCTION_NAME": function.function_name,
         "AWS_LAMBDA_FUNCTION_TIMEOUT": str(function.timeout),
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
-        **{name: value for name, value in os.environ.items() if name.startswith("AWS_")},
         **function.environment,
+        **{name: value for name, value in os.environ.items() if name.startswith("AWS_")},
     }
 
 

@@ -1,11 +1,8 @@
 """What ministack lacks and this stack needs, done by AWS's own calls after each deployment.
 
-- An HTTP API's `Body` is not imported. SAM writes routes, integrations and authorizers into that
-  body alone, so the API would have none: they are made from the very body that CloudFormation got.
-- What an alias says of failed asynchronous calls (EventInvokeConfig) is kept but not followed:
-  the function itself gets the same.
-
-If a later version can do one of them, tests/deployed/test_emulator.py says so.
+An HTTP API's `Body` is not imported. SAM writes routes, integrations and authorizers into that body
+alone, so the API would have none: they are made from the very body that CloudFormation got. If a
+later version can do it, tests/deployed/test_emulator.py says so.
 
 Source: Amazon API Gateway Developer Guide, "OpenAPI definitions for HTTP APIs".
 """
@@ -29,15 +26,12 @@ def supply(aws_url: str, stack_name: str, ids: Mapping[str, str]) -> None:
     template = client(aws_url, "cloudformation").get_template(
         StackName=stack_name, TemplateStage="Processed"
     )
-    for logical_id, resource in template["TemplateBody"]["Resources"].items():
-        match resource["Type"]:
-            case "AWS::ApiGatewayV2::Api":
-                body = resource["Properties"]["Body"]
-                _import_body(client(aws_url, "apigatewayv2"), ids[logical_id], body, ids)
-            case "AWS::Lambda::EventInvokeConfig":
-                function = _function(resource["Properties"]["FunctionName"], ids)
-                alias = resource["Properties"]["Qualifier"]
-                _extend_to_function(client(aws_url, "lambda"), function, alias)
+    (api,) = (
+        (logical_id, resource["Properties"]["Body"])
+        for logical_id, resource in template["TemplateBody"]["Resources"].items()
+        if resource["Type"] == "AWS::ApiGatewayV2::Api"
+    )
+    _import_body(client(aws_url, "apigatewayv2"), ids[api[0]], api[1], ids)
 
 
 def _import_body(gateway: Any, api_id: str, body: dict[str, Any], ids: Mapping[str, str]) -> None:
@@ -85,14 +79,6 @@ def _import_body(gateway: Any, api_id: str, body: dict[str, Any], ids: Mapping[s
             delete(ApiId=api_id, **{f"{kind}Id": item[f"{kind}Id"]})
 
 
-def _extend_to_function(functions: Any, function: str, alias: str) -> None:
-    said = functions.get_function_event_invoke_config(FunctionName=function, Qualifier=alias)
-    kept = ("MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig")
-    functions.put_function_event_invoke_config(
-        FunctionName=function, **{name: said[name] for name in kept}
-    )
-
-
 def _function(value: object, ids: Mapping[str, str]) -> str:
-    """Return the function or alias that an address names by its logical id."""
+    """Return the function that an address names by its logical id."""
     return next(ids[word] for word in re.findall(r"\w+", json.dumps(value)) if word in ids)

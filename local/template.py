@@ -371,8 +371,6 @@ class _Resolver:
     def reference(self, name: str, where: str) -> Any:
         if name in self.references:
             return self.references[name]
-        if name.endswith(".Alias"):  # here an alias serves what is there, as its function does
-            return self.attribute([name.removesuffix(".Alias"), "Arn"], where)
         if name not in self.resources:
             raise TemplateError(f"{where}: there is no parameter or resource {name}")
         kind: str = self.resources[name]["Type"]
@@ -416,7 +414,7 @@ class _Resolver:
 
 
 # What says how a function is brought to AWS, not what it is.
-_ONLY_DEPLOYED = frozenset({"DeploymentPreference", "SnapStart", "VpcConfig"})
+_ONLY_DEPLOYED = frozenset({"SnapStart", "VpcConfig"})
 
 _SERVICES = ("Serverless", "DynamoDB", "SecretsManager", "SQS")
 

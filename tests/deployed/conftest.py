@@ -26,17 +26,11 @@ def api(deployment: Deployment) -> Api:
     return Api(deployment.url)
 
 
-def publish(deployment: Deployment, function: str, **configuration: str) -> None:
-    """Change a function behind CloudFormation's back, and let the alias serve the change."""
-    functions = deployment.client("lambda")
-    name = f"{deployment.name}-{function}"
-    before = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
-    functions.update_function_configuration(FunctionName=name, **configuration)
-    version = functions.publish_version(FunctionName=name)["Version"]
-    functions.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
-    # The execution environments of a version end with it; CloudFormation deletes its own.
-    if f"{name}:{before}" not in str(deployment.resources):
-        functions.delete_function(FunctionName=name, Qualifier=before)
+def restart(deployment: Deployment, function: str, handler: str = "app.handler") -> None:
+    """Let a function start again with an empty memory, as it is or with another handler."""
+    deployment.client("lambda").update_function_configuration(
+        FunctionName=f"{deployment.name}-{function}", Handler=handler
+    )
 
 
 @contextmanager

@@ -1,13 +1,12 @@
 """What ministack lacks. If a test here fails, it has learnt it: see what the test names."""
 
-import time
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, WaiterError
 
 from local.deployment import Deployment
-from tests.deployed.conftest import another_stack, eventually, lines, publish
+from tests.deployed.conftest import another_stack, lines
 from tests.harness.api import Api
 
 OPERATION = {"type": "aws_proxy", "uri": "arn", "payloadFormatVersion": "2.0"}
@@ -32,21 +31,6 @@ def test_the_body_of_an_api_is_not_imported(deployment: Deployment) -> None:
     """Else: `_import_body` of local/supplement.py can go."""
     with another_stack(deployment, template("AWS::ApiGatewayV2::Api", {"Body": BODY})) as ids:
         assert deployment.client("apigatewayv2").get_routes(ApiId=ids["It"])["Items"] == []
-
-
-def test_what_an_alias_says_of_failures_is_not_followed(deployment: Deployment) -> None:
-    """Else: `_extend_to_function` of local/supplement.py can go."""
-    functions, name = deployment.client("lambda"), f"{deployment.name}-refresh_access_token"
-    publish(deployment, "refresh_access_token", Handler="nowhere.handler")
-    began, alias = time.time(), functions.get_alias(FunctionName=name, Name="live")
-    functions.invoke(FunctionName=f"{name}:live", InvocationType="Event")
-
-    def tried_again() -> bool:  # though MaximumRetryAttempts is 0
-        written = "\n".join(lines(deployment, f"/aws/lambda/{name}", began))
-        return written.count(f"Version: {alias['FunctionVersion']}") > 1
-
-    assert eventually(tried_again, seconds=30)
-    publish(deployment, "refresh_access_token", Handler="app.handler")
 
 
 def test_the_access_log_is_not_written(deployment: Deployment, api: Api) -> None:

@@ -3,7 +3,6 @@
 import io
 import json
 import secrets
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from local.demo import Walk, expect_problem
 from local.deployment import Deployment
 from local.simulated_wechat import Fault
 from local.template import ACCOUNT_ID, REGION
-from tests.deployed.conftest import eventually, publish
+from tests.deployed.conftest import eventually, restart
 from tests.harness.figures import Say
 
 KEPT_IN_MEMORY = ("AccessTokens", "AppSecrets", "KeyRing", "ApiClients")
@@ -269,7 +268,7 @@ def codes_in_progress(deployment: Deployment) -> int:
 
 def forget(deployment: Deployment, role: str) -> None:
     """Leave nothing in the memory of a role's function, and no access_token in the table."""
-    publish(deployment, STEPS[role][0], Description=f"published again at {time.time()}")
+    restart(deployment, STEPS[role][0])
     for item in items(deployment, "AccessTokens"):
         deployment.client("dynamodb").delete_item(
             TableName=deployment.resources["AccessTokens"].id, Key={"appid": item["appid"]}
@@ -328,7 +327,7 @@ def test_what_the_emulator_does_not_judge_is_allowed_on_what_the_stack_names(
     name = f"{deployment.name}-refresh_access_token"
     target = deployment.client("scheduler").get_schedule(Name=name)["Target"]
     said = deployment.client("lambda").get_function_event_invoke_config(
-        FunctionName=name, Qualifier="live"
+        FunctionName=name, Qualifier="$LATEST"
     )
     queue = said["DestinationConfig"]["OnFailure"]["Destination"]
     wanted = {

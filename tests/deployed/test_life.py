@@ -16,7 +16,7 @@ from infra.release import BUILT
 from local import demo
 from local.deployment import Deployment, DeploymentError
 from local.ministack import ROOT
-from tests.deployed.conftest import another_stack, delete, eventually, lines, publish
+from tests.deployed.conftest import another_stack, delete, eventually, lines, restart
 from tests.harness.api import Api
 from tests.harness.leaks import Secrets
 
@@ -121,7 +121,7 @@ def test_an_update_that_fails_is_rolled_back(deployment: Deployment, api: Api, t
     document = read_document(deployment.folder / BUILT.name)
     document["Resources"]["Broken"] = {
         "Type": "AWS::SQS::Queue",
-        "DependsOn": "LoginFunctionAliaslive",
+        "DependsOn": "LoginFunction",
         "Properties": {"DelaySeconds": 100_000},  # 900 are allowed
     }
     with (
@@ -239,7 +239,7 @@ def test_the_schedule_renews_the_access_token_by_itself(deployment: Deployment) 
 
 
 def test_a_renewal_that_crashes_is_in_the_queue_of_failures(deployment: Deployment) -> None:
-    publish(deployment, "refresh_access_token", Handler="nowhere.handler")
+    restart(deployment, "refresh_access_token", "nowhere.handler")
     deployment.client("lambda").invoke(
         FunctionName=f"{deployment.name}-refresh_access_token",
         InvocationType="Event",
@@ -249,7 +249,7 @@ def test_a_renewal_that_crashes_is_in_the_queue_of_failures(deployment: Deployme
     messages = eventually(
         lambda: deployment.client("sqs").receive_message(QueueUrl=queue).get("Messages"), 30
     )
-    publish(deployment, "refresh_access_token", Handler="app.handler")
+    restart(deployment, "refresh_access_token")
     assert [json.loads(each["Body"])["requestPayload"] for each in messages] == [{"who": "me"}]
 
 
@@ -268,13 +268,13 @@ def test_a_changed_app_secret_is_read_by_warm_functions(
 
 def test_a_rotated_key_ring_logs_nobody_out(deployment: Deployment, api: Api, token: str) -> None:
     rotate_keys(deployment)
-    publish(deployment, "login", Description="after the rotation")
+    restart(deployment, "login")
     new = api.logged_in(deployment.wechat.phone())
     # Warm, it reads the ring again for a key that it does not know, at most once a minute.
     assert eventually(lambda: api.session(new).status == 200, 70)
     assert api.session(token).status == 200
     rotate_keys(deployment, without="k1")
-    publish(deployment, "session", Description="after the removal")
+    restart(deployment, "session")
     assert [api.session(each).status for each in (token, new)] == [401, 200]
 
 

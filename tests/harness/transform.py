@@ -12,7 +12,7 @@ from samtranslator.translator.arn_generator import ArnGenerator
 from samtranslator.translator.transform import transform as translate
 
 from infra.cloudformation import read_document
-from infra.release import values
+from infra.release import release, values
 
 ROOT = Path(__file__).parents[2]
 TEMPLATES = {
@@ -53,7 +53,11 @@ def transformed(
 
     Nothing but the transform: conditions and references stand as they will in CloudFormation.
     """
-    document = copy.deepcopy(document or read_document(TEMPLATES["template"]))
+    if document is None:  # as `make deploy` has it
+        document = read_document(TEMPLATES["template"])
+        released = release(document, ROOT, values(document, parameters))
+        document = released | {"Parameters": document["Parameters"]}
+    document = copy.deepcopy(document)
     for resource in document["Resources"].values():
         for path in ("CodeUri", "ContentUri"):
             if path in (properties := resource.get("Properties", {})):

@@ -57,14 +57,18 @@ class Server:
 StartServer = Callable[..., Server]
 
 
-@pytest.fixture(scope="session")
-def _packages() -> None:
-    """Install what the servers use; without npm there is nothing to test."""
+def install_packages(folder: Path) -> None:
+    """Install what a folder's lock file names; without npm there is nothing to test."""
     assert PYTHON.exists(), "run: make test-own-backend"
     assert shutil.which("npm"), "Node.js 20 or newer with npm is needed"
-    if not (SERVERS / "node_modules/.package-lock.json").exists():
+    if not (folder / "node_modules/.package-lock.json").exists():
         npm = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"]
-        subprocess.run(npm, cwd=SERVERS, check=True)  # noqa: S603
+        subprocess.run(npm, cwd=folder, check=True)  # noqa: S603
+
+
+@pytest.fixture(scope="session")
+def _packages() -> None:
+    install_packages(SERVERS)
 
 
 @pytest.fixture

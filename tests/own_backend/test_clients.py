@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from local.stack import Stack
-from tests.own_backend.conftest import PYTHON
+from tests.own_backend.conftest import PYTHON, install_packages
 
 _ROOT = Path(__file__).parents[2]
 _CONTRACT = _ROOT / "infra/openapi.yaml"
@@ -18,11 +18,7 @@ _TOOLS = _CLIENTS / "node_modules/.bin"
 
 @pytest.fixture(scope="module", autouse=True)
 def _tools() -> None:
-    assert PYTHON.exists(), "run: make test-own-backend"
-    assert shutil.which("npm"), "Node.js 20 or newer with npm is needed"
-    if not (_CLIENTS / "node_modules/.package-lock.json").exists():
-        npm = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"]
-        subprocess.run(npm, cwd=_CLIENTS, check=True)  # noqa: S603
+    install_packages(_CLIENTS)
 
 
 def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:

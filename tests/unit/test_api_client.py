@@ -147,7 +147,7 @@ def test_the_command_makes_a_client_shows_its_secret_once_and_removes_it(
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ([], "ENV is one of dev, staging, prod"),
+        ([], "ENV is one of default, dev, staging, prod"),
         (["dev"], "NAME must be"),
         (["dev", "", "--remove"], "there is no client ''"),
         (["prod", "orders"], "wechat-auth-prod in ap-south"),

@@ -344,7 +344,10 @@ def test_the_command_line_may_name_a_file(
 @pytest.mark.parametrize("main", [app_secret.main, key_ring.main])
 @pytest.mark.parametrize(
     ("environment", "reason"),
-    [("production", "ENV is one of dev, staging, prod"), ("prod", "wechat-auth-prod in ap-south")],
+    [
+        ("production", "ENV is one of default, dev, staging, prod"),
+        ("prod", "wechat-auth-prod in ap-south"),
+    ],
 )
 def test_an_environment_that_is_not_there_is_said_so(
     monkeypatch: pytest.MonkeyPatch, main: Any, environment: str, reason: str

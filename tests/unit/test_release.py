@@ -1,6 +1,7 @@
-"""What is deployed reaches users: a change of anything that makes a function publishes it."""
+"""What is deployed reaches users: at once, or as a new version of each function that it changes."""
 
 import json
+import re
 import shutil
 import tomllib
 from collections.abc import Callable
@@ -9,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from infra.cloudformation import read_document
-from infra.release import ReleaseError, check_stack_name, overrides, release, values
+from infra.release import (
+    ReleaseError,
+    check_stack_name,
+    deploy_settings,
+    overrides,
+    read_samconfig,
+    release,
+    values,
+)
 from tests.harness.transform import EVERYTHING_ON, ROOT, TEMPLATES, Document, of_type, transformed
 
 FUNCTIONS = {
@@ -35,7 +44,6 @@ def versions(
     document = document or read_document(TEMPLATES["template"])
     chosen = values(document, parameters)
     released = release(document, sources, chosen)
-    released["Parameters"]["CodeSha256"] = {"Type": "String", "Default": ""}  # for values() below
     return published(transformed(released, parameters))
 
 
@@ -88,11 +96,54 @@ def test_a_change_publishes_the_functions_it_is_in(
     assert changed(before, versions(sources)) == expected
 
 
-def test_without_the_hash_a_change_of_a_layer_would_reach_nobody(sources: Path) -> None:
+PLAIN = {"WeChatAppIds": "wxfedcba9876543210"}
+
+
+def functions(document: Document, parameters: dict[str, str] = PLAIN) -> dict[str, Document]:
+    """Return what CloudFormation compares of each function, as `sam deploy` has it."""
+    template = transformed(document, parameters)
+    assert not published(template)
+    assert not of_type(template, "AWS::Lambda::Alias")
+    return {
+        name.removesuffix("Function"): each
+        for name, each in of_type(template, "AWS::Lambda::Function").items()
+    }
+
+
+def test_sam_deploy_changes_the_functions_themselves(sources: Path) -> None:
+    def different(**change: str) -> set[str]:
+        document = read_document(TEMPLATES["template"])
+        for logical_id, path in change.items():
+            properties = document["Resources"][logical_id]["Properties"]
+            properties.update(dict.fromkeys(properties.keys() & {"CodeUri", "ContentUri"}, path))
+        now = functions(document)
+        return {name for name in before if before[name] != now[name]}
+
+    before = functions(read_document(TEMPLATES["template"]))
+    assert before.keys() == FUNCTIONS
+    assert different() == set()
+    # SAM uploads a folder under the hash of its content.
+    assert different(LoginFunction="functions/changed/") == {"Login"}
+    assert different(AuthLayer="layers/changed/") == FUNCTIONS
+
+
+@pytest.mark.parametrize("parameter", ["SessionDays", "LogLevel", "WeChatAppIds", "FunctionMemory"])
+def test_a_parameter_changed_by_sam_deploy_or_in_the_console_changes_every_function(
+    parameter: str,
+) -> None:
+    for function in functions(read_document(TEMPLATES["template"])).values():
+        assert json.dumps({"Ref": parameter}) in json.dumps(function)
+
+
+def test_a_release_is_what_was_built_unless_published_versions_are_asked_for(sources: Path) -> None:
     document = read_document(TEMPLATES["template"])
-    before = published(transformed(document))
-    document["Resources"]["AuthLayer"]["Properties"]["ContentUri"] = "layers/changed/"
-    assert changed(before, published(transformed(document))) == set()
+    assert release(document, sources, values(document, PLAIN)) == document
+    for parameter in ("SnapStart", "CanaryDeployment"):
+        chosen = values(document, PLAIN | {parameter: "true"})
+        template = transformed(release(document, sources, chosen), PLAIN | {parameter: "true"})
+        assert published(template).keys() == FUNCTIONS
+        groups = of_type(template, "AWS::CodeDeploy::DeploymentGroup")
+        assert len(groups) == (9 if parameter == "CanaryDeployment" else 0)
 
 
 @pytest.mark.parametrize("parameter", ["SessionDays", "LogLevel", "WeChatAppIds", "SnapStart"])
@@ -121,20 +172,31 @@ def test_a_release_takes_no_other_values_than_its_own(sources: Path) -> None:
     assert {name: p["Default"] for name, p in parameters.items()} == chosen
 
 
-def test_sam_deploy_alone_is_refused_and_a_release_is_not(sources: Path) -> None:
+def test_sam_deploy_alone_is_refused_what_needs_published_versions(sources: Path) -> None:
     document = read_document(TEMPLATES["template"])
-    rule = document["Rules"]["DeployedByMake"]["Assertions"][0]
-    assert rule["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "CodeSha256"}, ""]}]}
-    assert "make deploy" in rule["AssertDescription"]
-    assert document["Parameters"]["CodeSha256"]["Default"] == ""
-    for function in of_type(document, "AWS::Serverless::Function").values():
-        assert function["AutoPublishCodeSha256"] == {"Ref": "CodeSha256"}
-
+    (rule,) = document["Rules"]["PublishedVersionsAreMadeByMake"]["Assertions"]
+    asked = [{"Ref": "SnapStart"}, {"Ref": "CanaryDeployment"}]
+    assert rule["Assert"] == {"Fn::And": [{"Fn::Equals": [each, "false"]} for each in asked]}
+    assert "which only `make deploy ENV=<environment>` makes" in rule["AssertDescription"]
     released = release(document, sources, values(document, EVERYTHING_ON))
-    assert "CodeSha256" not in json.dumps(released["Parameters"])
     assert released["Rules"].keys() == {"CustomDomainIsWhole"}
-    # The stack then has no such parameter whose last value `sam deploy` could use again.
-    assert '{"Ref": "CodeSha256"}' not in json.dumps(released)
+
+
+@pytest.mark.parametrize(
+    ("appids", "accepted"),
+    [
+        ("wxfedcba9876543210", True),
+        ("wxfedcba9876543210,wx1111111111111111", True),
+        ("wx0123456789abcdef", False),
+        ("wxfedcba9876543210,wx0123456789abcdef", False),
+        ("wx0123456789abcdef,wxfedcba9876543210", False),
+        ("wxfedcba987654321", False),
+    ],
+)
+def test_the_appid_of_the_example_is_refused(appids: str, accepted: bool) -> None:
+    parameter = read_document(TEMPLATES["template"])["Parameters"]["WeChatAppIds"]
+    assert bool(re.search(parameter["AllowedPattern"], appids)) is accepted
+    assert "not the example's wx0123456789abcdef" in parameter["ConstraintDescription"]
 
 
 def test_making_a_release_leaves_what_was_built_alone(sources: Path) -> None:
@@ -156,13 +218,15 @@ def test_every_environment_has_its_own_stack_and_a_value_for_every_parameter() -
     samconfig = tomllib.loads((ROOT / "samconfig.toml").read_text("utf-8"))
     document = read_document(TEMPLATES["template"])
     environments = [e for e, each in samconfig.items() if "deploy" in str(each)]
-    assert environments == ["dev", "staging", "prod"]
+    assert environments == ["default", "dev", "staging", "prod"]
     for environment in environments:
         assert values(document, overrides(samconfig, environment))
-        settings = samconfig[environment]["deploy"]["parameters"]
-        assert settings["stack_name"] == f"wechat-auth-{environment}"
+        settings = deploy_settings(samconfig, environment)
+        own = "" if environment == "default" else f"-{environment}"
+        assert settings["stack_name"] == f"wechat-auth{own}"
         assert settings["capabilities"] == "CAPABILITY_IAM CAPABILITY_AUTO_EXPAND"
     assert {e: overrides(samconfig, e).get("CanaryDeployment", "false") for e in environments} == {
+        "default": "false",
         "dev": "false",
         "staging": "true",
         "prod": "true",
@@ -171,8 +235,15 @@ def test_every_environment_has_its_own_stack_and_a_value_for_every_parameter() -
 
 def test_an_environment_that_is_not_there_is_named_with_those_that_are() -> None:
     samconfig = tomllib.loads((ROOT / "samconfig.toml").read_text("utf-8"))
-    with pytest.raises(ReleaseError, match="ENV is one of dev, staging, prod"):
+    with pytest.raises(ReleaseError, match="ENV is one of default, dev, staging, prod"):
         overrides(samconfig, "production")
+
+
+def test_a_samconfig_of_ones_own_is_read_instead(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "samconfig.toml", tmp_path)
+    assert set(read_samconfig(tmp_path)) == {"version", "default", "dev", "staging", "prod"}
+    (tmp_path / "samconfig.local.toml").write_text("version = 0.1\n[test]\n", "utf-8")
+    assert set(read_samconfig(tmp_path)) == {"version", "test"}
 
 
 def test_overrides_are_a_text_or_a_list_as_in_sam() -> None:
@@ -197,5 +268,5 @@ def test_a_parameter_that_is_missing_or_unknown_is_named() -> None:
     document = read_document(TEMPLATES["template"])
     with pytest.raises(ReleaseError, match="no value for WeChatAppIds"):
         values(document, {})
-    with pytest.raises(ReleaseError, match="no parameter CodeSha256, SesionDays"):
-        values(document, EVERYTHING_ON | {"SesionDays": "8", "CodeSha256": "0" * 64})
+    with pytest.raises(ReleaseError, match="no parameter SesionDays"):
+        values(document, EVERYTHING_ON | {"SesionDays": "8"})

@@ -93,23 +93,48 @@ def test_everything_that_can_be_switched_on_is_valid_there(
     documents: dict[str, Document], partition: str
 ) -> None:
     # W3002: TemplateURL is local until `sam deploy`. E2530: cfn-lint does not look at a condition
-    # on the partition, so it finds SnapStart in China, where HasSnapStart is false.
-    config = ManualArgs(regions=[REGIONS[partition]], ignore_checks=["W3002", "E2530"])
+    # on the partition, so it finds SnapStart in China, where HasSnapStart is false. W1001: groups
+    # of CodeDeploy are there only if their role is, by the value that SAM sees, not by a condition.
+    ignored = ["W3002", "E2530", "W1001"]
+    config = ManualArgs(regions=[REGIONS[partition]], ignore_checks=ignored)
     for document in documents.values():
         found = lint(json.dumps(document), config=config)
         assert [f"{match.rule.id} {match.message}" for match in found] == []
 
 
-def test_requests_reach_the_alias_and_never_the_unpublished_code() -> None:
-    template = transformed()
+@pytest.mark.parametrize(
+    ("parameters", "target", "arn"),
+    [
+        (EVERYTHING_ON, "Aliaslive", {"Ref": "{}FunctionAliaslive"}),
+        (
+            {"WeChatAppIds": "wx0123456789abcdef"},
+            "Function.Arn",
+            {"Fn::GetAtt": ["{}Function", "Arn"]},
+        ),
+    ],
+    ids=["published versions", "by default"],
+)
+def test_requests_reach_the_alias_if_there_is_one_and_the_newest_code_if_not(
+    parameters: dict[str, str], target: str, arn: Document
+) -> None:
+    def of(function: str) -> Document:
+        document: Document = json.loads(json.dumps(arn).replace("{}", function))
+        return document
+
+    template = transformed(parameters=parameters)
     body = json.dumps(of_type(template, "AWS::ApiGatewayV2::Api")["Api"]["Body"])
-    integrations = re.findall(r"functions/\$\{(\w+)\}/invocations", body)
+    integrations = re.findall(r"functions/\$\{([\w.]+)\}/invocations", body)
     assert len(integrations) == 8
-    assert all(each.endswith("Aliaslive") for each in integrations if each != "__FunctionArn__")
-    assert '{"__FunctionArn__": {"Ref": "AuthorizerFunctionAliaslive"}}' in body
+    assert all(each.endswith(target) for each in integrations if each != "__FunctionArn__")
+    assert json.dumps({"__FunctionArn__": of("Authorizer")}) in body
     (schedule,) = of_type(template, "AWS::Scheduler::Schedule").values()
-    assert schedule["Target"]["Arn"] == {"Ref": "RefreshAccessTokenFunctionAliaslive"}
-    assert template["Outputs"]["AuthorizerArn"]["Value"] == {"Ref": "AuthorizerFunctionAliaslive"}
+    assert schedule["Target"]["Arn"] == of("RefreshAccessToken")
+    role = of_type(template, "AWS::IAM::Role")["RefreshScheduleRole"]
+    start, _ = role["Policies"][0]["PolicyDocument"]["Statement"]
+    assert start["Resource"] == of("RefreshAccessToken")
+    for function in ("Authorizer", "AccessToken", "EndSessions"):
+        output = {"Authorizer": "AuthorizerArn"}.get(function, f"{function}FunctionArn")
+        assert template["Outputs"][output]["Value"] == of(function)
 
 
 def test_by_default_nothing_that_costs_by_the_hour_is_there() -> None:
@@ -120,6 +145,7 @@ def test_by_default_nothing_that_costs_by_the_hour_is_there() -> None:
     } == {
         "CustomDomain": "HasCustomDomain",
         "CustomDomainMapping": "HasCustomDomain",
+        "DeploymentRole": "HasCanary",
         "Egress": "HasFixedAddresses",
         "NewCodeDoesNotRun": "HasCanary",
         "NewCodeFails": "HasCanary",

@@ -19,7 +19,7 @@ PUSH = "push"
 _FORM = 'store {"<appid>":"<AppSecret>"}'
 _BLANKS = " \t\r\n\ufeff\u00a0\u200b"
 _AROUND = _BLANKS + "\"'"
-_APPID = re.compile(r"wx[0-9a-f]{16}")
+APPID = re.compile(r"wx[0-9a-f]{16}")
 
 
 class AppSecretsError(Exception):
@@ -62,7 +62,7 @@ def app_secret(text: str, appid: str) -> str:
     """
     stored = by_appid(text)
     if appid not in stored:
-        others = ", ".join(sorted(filter(_APPID.fullmatch, stored)))
+        others = ", ".join(sorted(filter(APPID.fullmatch, stored)))
         found = f" (the secret holds {others})" if others else f": {_FORM}"
         raise AppSecretsError(f"no AppSecret is stored for {appid}{found}")
     secret = stored[appid]

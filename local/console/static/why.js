@@ -116,7 +116,7 @@ const WHY = {
       '调微信接口要 access_token。稳定版：各服务器拿到同一个，不会互相挤掉。',
       "WeChat's API wants an access_token. The stable one is the same for all servers: none kills another's."]],
     [named('getPhoneNumber', sealed), [
-      'API 安全：请求加密并签名，答案先验签再解密。opened 是密文里的内容。',
+      'API 安全：请求加密并签名，响应先验签再解密。opened 是密文里的内容。',
       'API security: encrypted and signed; the answer is verified, then decrypted. "opened" is what is inside.']],
     [named('getPhoneNumber', ok), [
       '真正的兑换：code 就此用掉，微信给出号码，并计费一次。',

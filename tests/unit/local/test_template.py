@@ -41,7 +41,7 @@ Resources:
       Auth:
         Authorizers:
           Guard:
-            FunctionArn: !Ref GuardFunction.Alias
+            FunctionArn: !GetAtt GuardFunction.Arn
             AuthorizerPayloadFormatVersion: "2.0"
             EnableSimpleResponses: true
             Identity: {Headers: [Authorization]}
@@ -57,7 +57,7 @@ Resources:
       MemorySize: 1024
       Layers: [!Ref Extra]
       VpcConfig: !If [Fancy, !ImportValue Network, !ImportValue OtherNetwork]
-      DeploymentPreference: {Alarms: [!Ref AnAlarmThatIsNotHere]}
+      SnapStart: !If [Fancy, !ImportValue Network, !ImportValue OtherNetwork]
       Environment: {Variables: {ARN: !Sub "${HelloFunction.Arn}", OWNER: !Ref AWS::NoValue}}
       Events:
         Open:
@@ -123,13 +123,11 @@ def test_a_function_has_its_own_settings_over_the_globals(write: Write) -> None:
     assert hello.layers == (path.parent / "layers/shared", path.parent / "layers/extra")
 
 
-def test_an_alias_is_here_what_its_function_is(write: Write) -> None:
+def test_an_authorizer_knows_its_function(write: Write) -> None:
     application = read_template(write(TEMPLATE), {"Owner": "me"})
     assert application.authorizers["Guard"].function == "guard"
     with pytest.raises(TemplateError, match=r"GetAtt Nobody\.Arn is not simulated"):
-        read_template(
-            write(TEMPLATE.replace("GuardFunction.Alias", "Nobody.Alias")), {"Owner": "me"}
-        )
+        read_template(write(TEMPLATE.replace("GuardFunction.Arn", "Nobody.Arn")), {"Owner": "me"})
 
 
 def test_environment_variables_are_resolved_to_text(write: Write) -> None:
