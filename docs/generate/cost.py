@@ -20,7 +20,7 @@ class Prices:
     """USD for one unit in us-east-1, as published in the first half of 2026, without free tiers.
 
     Sources: the price lists of API Gateway (HTTP API), Lambda (arm64), DynamoDB (on demand),
-    Secrets Manager, KMS, CloudWatch, EventBridge Scheduler, EC2 (data transfer) and VPC.
+    Secrets Manager, KMS, CloudWatch, EventBridge Scheduler, SQS, EC2 (data transfer), VPC.
     """
 
     api_request: float = 1.00e-6
@@ -37,6 +37,7 @@ class Prices:
     alarm_metric: float = 0.10
     dashboard: float = 3.00
     schedule: float = 1.00e-6
+    queue_request: float = 0.40e-6
     transfer_gb: float = 0.09
     nat_hour: float = 0.045
     nat_gb: float = 0.045
@@ -113,14 +114,18 @@ RENEWALS: Final = MONTH * 60
 """The schedule runs every minute."""
 RENEWAL_SECONDS: Final = 0.06
 SECRETS: Final = 3
-FUNCTIONS: Final = 9
+FUNCTIONS: Final = 11
+QUEUES: Final = 1
+"""Queues that a function works off, without a third-party platform."""
+POLLS: Final = 15
+"""A minute: Lambda asks an empty queue by 5 long polls of 20 s (Lambda, "Using Amazon SQS")."""
 RING_READS: Final = 12
 """An hour, by each environment."""
 PEAK: Final = 5
 """The busiest second, in multiples of the day's average: a guess, change it to yours."""
 METRICS: Final = 15
-"""Metrics of its own without an account function's, as if each occurred in every hour."""
-ALARM_METRICS: Final = 20
+"""Metrics of its own without account function and platform, as if each occurred in every hour."""
+ALARM_METRICS: Final = 22
 CANARY_ALARM_METRICS: Final = 10
 KEY_USERS: Final = 13
 """Pairs of function and table: DynamoDB asks KMS for each every five minutes, at most."""
@@ -192,6 +197,9 @@ def standing() -> list[Line]:
              f"{RENEWALS:,} × ({p.schedule:.6f} + {p.lambda_request:.7f} + {RENEWAL_SECONDS:g} s × "
              f"{LOAD.memory_gb:g} GB × {p.lambda_gb_second:.10f} + 0.5 × {p.read_unit:.9f})",
              RENEWALS * (renewal + 0.5 * p.read_unit)),
+        Line("Queue of user events", "用户事件队列",
+             f"{QUEUES} × {MONTH} h × 60 × {POLLS} × {p.queue_request:.7f}",
+             QUEUES * MONTH * 60 * POLLS * p.queue_request),
         Line("KMS, for the tables (at most)", "KMS（表加密，上限）",
              f"{KEY_USERS} × {MONTH} h × 12 × {p.kms_request:.6f}", asked * p.kms_request),
         Line("Metrics", "自定义指标", f"{METRICS} × {p.metric:.2f}", METRICS * p.metric),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from . import platform
+from . import platform_calls
 from .errors import WeChatError
 from .open_data import session_signature, to_json
 from .people import Person, new_session_key
@@ -163,25 +163,25 @@ BY_PATH: Final = {
     "/wxa/business/checkencryptedmsg": Endpoint("checkEncryptedData", "POST", check_encrypted_data),
     "/wxa/getopendata": Endpoint("getOpenData", "POST", get_open_data),
     "/sns/component/jscode2session": Endpoint(
-        "thirdpartyCode2Session", "GET", platform.code2session
+        "thirdpartyCode2Session", "GET", platform_calls.code2session
     ),
     "/cgi-bin/component/api_component_token": Endpoint(
-        "getComponentAccessToken", "POST", platform.component_access_token
+        "getComponentAccessToken", "POST", platform_calls.component_access_token
     ),
     "/cgi-bin/component/api_start_push_ticket": Endpoint(
-        "startPushTicket", "POST", platform.start_push_ticket
+        "startPushTicket", "POST", platform_calls.start_push_ticket
     ),
     "/cgi-bin/component/api_create_preauthcode": Endpoint(
-        "getPreAuthCode", "POST", platform.pre_auth_code
+        "getPreAuthCode", "POST", platform_calls.pre_auth_code
     ),
     "/cgi-bin/component/api_query_auth": Endpoint(
-        "getAuthorizerRefreshToken", "POST", platform.query_auth
+        "getAuthorizerRefreshToken", "POST", platform_calls.query_auth
     ),
     "/cgi-bin/component/api_authorizer_token": Endpoint(
-        "getAuthorizerAccessToken", "POST", platform.authorizer_access_token
+        "getAuthorizerAccessToken", "POST", platform_calls.authorizer_access_token
     ),
     "/cgi-bin/component/api_get_authorizer_list": Endpoint(
-        "getAuthorizerList", "POST", platform.authorizer_list
+        "getAuthorizerList", "POST", platform_calls.authorizer_list
     ),
 }
 
@@ -217,7 +217,7 @@ def _token_caller(world: World, request: Request, fields: Mapping[str, object]) 
 def _app_by_token(world: World, request: Request, endpoint: str) -> App:
     token = request.parameter("access_token", missing=41001)
     owner = world.tokens.owner(token)
-    platform.check_permission(world, owner, token)
+    platform_calls.check_permission(world, owner, token)
     app = world.app(owner)
     world.quotas.count(endpoint, app.appid)
     return app

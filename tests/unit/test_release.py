@@ -24,6 +24,7 @@ from tests.harness.transform import EVERYTHING_ON, ROOT, TEMPLATES, Document, of
 FUNCTIONS = {
     "Login", "Phone", "Decrypt", "Session", "Introspect", "Authorizer",
     "AccessToken", "EndSessions", "RefreshAccessToken",
+    "WeChatPush", "UserEvents", "Merchants", "PlatformEvents",
 }  # fmt: skip
 Change = Callable[[Path], None]
 
@@ -179,7 +180,11 @@ def test_sam_deploy_alone_is_refused_what_needs_published_versions(sources: Path
     assert rule["Assert"] == {"Fn::And": [{"Fn::Equals": [each, "false"]} for each in asked]}
     assert "which only `make deploy ENV=<environment>` makes" in rule["AssertDescription"]
     released = release(document, sources, values(document, EVERYTHING_ON))
-    assert released["Rules"].keys() == {"CustomDomainIsWhole"}
+    assert released["Rules"].keys() == {
+        "CustomDomainIsWhole",
+        "PlatformHasAddresses",
+        "ServesSomething",
+    }
 
 
 @pytest.mark.parametrize(

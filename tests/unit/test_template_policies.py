@@ -12,6 +12,7 @@ LOG = {"logs:CreateLogStream", "logs:PutLogEvents"}
 SECRET = {"secretsmanager:GetSecretValue"}
 ACCESS_TOKEN = {"dynamodb:GetItem", "dynamodb:UpdateItem"}
 NETWORK = {"NetworkInterfacePolicy"}
+FED_BY_A_QUEUE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 
 # By role: what it may do to which resource, and which policies from elsewhere it has.
 ALLOWED: dict[str, tuple[dict[str, set[str]], set[str]]] = {
@@ -89,6 +90,45 @@ ALLOWED: dict[str, tuple[dict[str, set[str]], set[str]]] = {
         },
         set(),
     ),
+    "WeChatPushRole": (
+        {
+            "AppSecrets.Id": SECRET,
+            "UserEvents.Arn": {"sqs:SendMessage"},
+            "WeChatPushLog.Arn": LOG,
+        },
+        set(),
+    ),
+    "UserEventsRole": (
+        {
+            "Sessions.Arn": {"dynamodb:Query", "dynamodb:BatchWriteItem"},
+            "PhoneExchanges.Arn": {"dynamodb:PutItem"},
+            "KeyRing.Id": SECRET,
+            "UserEvents.Arn": FED_BY_A_QUEUE,
+            "UserEventsLog.Arn": LOG,
+        },
+        set(),
+    ),
+    "MerchantsRole": (
+        {
+            "Platform.Arn": {*ACCESS_TOKEN, "dynamodb:Query"},
+            "AccessTokens.Arn": ACCESS_TOKEN,
+            "AppSecrets.Id": SECRET,
+            "KeyRing.Id": SECRET,
+            "MerchantsLog.Arn": LOG,
+        },
+        NETWORK,
+    ),
+    "PlatformEventsRole": (
+        {
+            "Platform.Arn": ACCESS_TOKEN,
+            "AccessTokens.Arn": {*ACCESS_TOKEN, "dynamodb:DeleteItem"},
+            "AppSecrets.Id": SECRET,
+            "KeyRing.Id": SECRET,
+            "PlatformEvents.Arn": FED_BY_A_QUEUE,
+            "PlatformEventsLog.Arn": LOG,
+        },
+        NETWORK,
+    ),
     "AccessTokenRole": (
         {
             "AccessTokens.Arn": ACCESS_TOKEN,
@@ -129,12 +169,33 @@ ALLOWED: dict[str, tuple[dict[str, set[str]], set[str]]] = {
     ),
 }
 ASKS = {"AccountFunctionArn": {"lambda:InvokeFunction"}}
-WITH_AN_ACCOUNT_FUNCTION: dict[str, dict[str, set[str]]] = {
-    "LoginRole": ASKS,
-    "PhoneRole": {**ASKS, "Sessions.Arn": {"dynamodb:UpdateItem"}},
-    "DecryptRole": ASKS,
+IS_SERVED = {"Platform.Arn": {"dynamodb:GetItem"}}
+USES_ITS_TOKEN = {"Platform.Arn": ACCESS_TOKEN}
+BESIDES: dict[str, dict[str, dict[str, set[str]]]] = {
+    "HasAccountFunction": {
+        "LoginRole": ASKS,
+        "PhoneRole": {**ASKS, "Sessions.Arn": {"dynamodb:UpdateItem"}},
+        "DecryptRole": ASKS,
+        "UserEventsRole": ASKS,
+    },
+    "HasPlatform": {
+        "LoginRole": {**USES_ITS_TOKEN, "AccessTokens.Arn": ACCESS_TOKEN},
+        "PhoneRole": USES_ITS_TOKEN,
+        "DecryptRole": USES_ITS_TOKEN,
+        "SessionRole": USES_ITS_TOKEN,
+        "AccessTokenRole": USES_ITS_TOKEN,
+        "RefreshAccessTokenRole": {"Platform.Arn": {*ACCESS_TOKEN, "dynamodb:Query"}},
+        "AuthorizerRole": IS_SERVED,
+        "IntrospectRole": IS_SERVED,
+        "EndSessionsRole": IS_SERVED,
+        "WeChatPushRole": {
+            **USES_ITS_TOKEN,
+            "KeyRing.Id": SECRET,
+            "PlatformEvents.Arn": {"sqs:SendMessage"},
+        },
+    },
 }
-"""By role: what it may do besides if there is an account function."""
+"""By condition and role: what it may do besides."""
 TRUSTED = {
     "RefreshScheduleRole": "scheduler.amazonaws.com",
     "DeploymentRole": "codedeploy.${AWS::Region}.${AWS::URLSuffix}",
@@ -170,10 +231,11 @@ def test_a_role_may_do_this_and_nothing_else(roles: dict[str, Document], role: s
     ]
     assert granted([each for each in statements if "Fn::If" not in each]) == ALLOWED[role][0]
     conditional = [each["Fn::If"] for each in statements if "Fn::If" in each]
-    for condition, _, otherwise in conditional:
-        assert (condition, otherwise) == ("HasAccountFunction", {"Ref": "AWS::NoValue"})
-    besides = granted([statement for _, statement, _ in conditional])
-    assert besides == WITH_AN_ACCOUNT_FUNCTION.get(role, {})
+    assert all(otherwise == {"Ref": "AWS::NoValue"} for _, _, otherwise in conditional)
+    assert {condition for condition, _, _ in conditional} <= BESIDES.keys()
+    for name_of, roles_of in BESIDES.items():
+        besides = [statement for condition, statement, _ in conditional if condition == name_of]
+        assert granted(besides) == roles_of.get(role, {})
 
 
 @pytest.mark.parametrize("role", ALLOWED)
@@ -230,6 +292,18 @@ def test_every_function_has_a_role_of_its_own(template: Document) -> None:
     }
 
 
+IN_THE_NETWORK = (
+    "Login",
+    "Phone",
+    "Decrypt",
+    "Session",
+    "AccessToken",
+    "RefreshAccessToken",
+    "Merchants",
+    "PlatformEvents",
+)
+
+
 def test_functions_can_leave_the_network_in_one_deployment(template: Document) -> None:
     """The right to give interfaces back stays when FixedAddresses becomes 0 and the network goes.
 
@@ -238,15 +312,12 @@ def test_functions_can_leave_the_network_in_one_deployment(template: Document) -
     """
     functions = of_type(template, "AWS::Lambda::Function")
     attached = {key for key, function in functions.items() if "VpcConfig" in function}
-    assert attached == {
-        f"{name}Function"
-        for name in ("Login", "Phone", "Decrypt", "Session", "AccessToken", "RefreshAccessToken")
-    }
+    assert attached == {f"{name}Function" for name in IN_THE_NETWORK}
     for key in attached:
         assert functions[key]["VpcConfig"]["Fn::If"][0] == "HasFixedAddresses"
         role = template["Resources"][functions[key]["Role"]["Fn::GetAtt"][0]]
         assert role["Properties"]["ManagedPolicyArns"] == [{"Ref": "NetworkInterfacePolicy"}]
-        assert "Condition" not in role
+        assert role.get("Condition") == template["Resources"][key].get("Condition")
     assert "Condition" not in template["Resources"]["NetworkInterfacePolicy"]
     assert not of_type(read_document(TEMPLATES["egress"]), "AWS::IAM::ManagedPolicy")
 
@@ -287,7 +358,15 @@ def test_who_may_call_a_function_is_the_api_and_the_schedule(template: Document)
         for each in permissions.values()
     } == {
         (f"{function}FunctionAliaslive", "apigateway.amazonaws.com", "lambda:InvokeFunction")
-        for function in ("Login", "Phone", "Decrypt", "Session", "Introspect", "Authorizer")
+        for function in (
+            "Login",
+            "Phone",
+            "Decrypt",
+            "Session",
+            "Introspect",
+            "Authorizer",
+            "WeChatPush",
+        )
     }
     assert all("SourceArn" in each for each in permissions.values())
 
@@ -308,20 +387,32 @@ def test_every_function_and_the_api_log_into_a_group_with_a_retention(template: 
 
 def test_every_table_is_encrypted_on_demand_and_forgets(template: Document) -> None:
     tables = of_type(template, "AWS::DynamoDB::Table")
-    assert tables.keys() == {"Sessions", "AccessTokens", "PhoneExchanges"}
-    for table in tables.values():
+    assert tables.keys() == {"Sessions", "AccessTokens", "PhoneExchanges", "Platform"}
+    forgets = {"AttributeName": "expires_at", "Enabled": True}
+    for key, table in tables.items():
         assert table["SSESpecification"] == {"SSEEnabled": True}
         assert table["BillingMode"] == "PAY_PER_REQUEST"
-        assert table["TimeToLiveSpecification"] == {
-            "AttributeName": "expires_at",
-            "Enabled": True,
-        }
+        assert table.get("TimeToLiveSpecification") == (None if key == "Platform" else forgets)
 
 
-def test_the_queue_of_failed_renewals_is_encrypted_and_forgets(template: Document) -> None:
-    assert of_type(template, "AWS::SQS::Queue") == {
-        "FailedRenewals": {"MessageRetentionPeriod": 14 * 86_400, "SqsManagedSseEnabled": True}
-    }
+def test_what_a_platform_cannot_get_again_outlives_the_stack(template: Document) -> None:
+    for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
+        assert template["Resources"]["Platform"][policy] == "Retain"
+
+
+def test_queues_are_encrypted_and_forget_and_what_fails_five_times_is_kept(
+    template: Document,
+) -> None:
+    queues = of_type(template, "AWS::SQS::Queue")
+    assert queues.keys() == {"FailedRenewals", "UserEvents", "PlatformEvents", "FailedPushes"}
+    for queue in queues.values():
+        assert queue["MessageRetentionPeriod"] == 14 * 86_400
+        assert queue["SqsManagedSseEnabled"] is True
+    failed = {"Fn::GetAtt": ["FailedPushes", "Arn"]}
+    for fed in ("UserEvents", "PlatformEvents"):
+        assert queues[fed]["RedrivePolicy"] == {"deadLetterTargetArn": failed, "maxReceiveCount": 5}
+        time_out = template["Resources"][f"{fed}Function"]["Properties"]["Timeout"]
+        assert queues[fed]["VisibilityTimeout"] == 6 * time_out
 
 
 def test_no_parameter_can_hold_an_appsecret() -> None:

@@ -25,6 +25,8 @@ assert _spec.loader
 botocore_data = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(botocore_data)
 SERVICES = sorted(botocore_data.OPERATIONS)
+OF_LAMBDA = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+"""What Lambda itself does in the name of a function that a queue feeds."""
 REGIONS = ("us-east-1", "eu-central-1", "ap-southeast-1", "cn-north-1", "cn-northwest-1")
 
 
@@ -32,7 +34,7 @@ REGIONS = ("us-east-1", "eu-central-1", "ap-southeast-1", "cn-north-1", "cn-nort
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("botocore") / "data"
     folder.mkdir()
-    for name in [*SERVICES, "sqs"]:
+    for name in [*SERVICES, "sns"]:
         shutil.copytree(STOCK / name, folder / name)
     for path in STOCK.glob("*.json"):
         shutil.copy(path, folder)
@@ -56,7 +58,7 @@ def test_the_operations_are_those_that_the_roles_allow() -> None:
         for operation in operations
     } == {
         action.replace("lambda:InvokeFunction", "lambda:Invoke")  # as IAM has it
-        for action in actions
+        for action in actions - OF_LAMBDA
         if action.partition(":")[0] in SERVICES
     }
 

@@ -7,6 +7,7 @@ from local.template import (
     Authorizer,
     GeneratedSecret,
     Key,
+    Queue,
     Route,
     Secret,
     Table,
@@ -69,6 +70,9 @@ Resources:
         Tick:
           Type: ScheduleV2
           Properties: {ScheduleExpression: rate(1 minute)}
+        Said:
+          Type: SQS
+          Properties: {Queue: !GetAtt Said.Arn}
   Shared:
     Type: AWS::Serverless::LayerVersion
     Properties: {ContentUri: layers/shared/}
@@ -89,6 +93,10 @@ Resources:
     Type: AWS::DynamoDB::Table
     Condition: Fancy
     Properties: {TableName: !Sub "${AWS::StackName}-fancy", AttributeDefinitions: [], KeySchema: []}
+  Said:
+    Type: AWS::SQS::Queue
+  Unsaid:
+    Type: AWS::SQS::Queue
   Empty:
     Type: AWS::SecretsManager::Secret
   Generated:
@@ -168,6 +176,25 @@ def test_tables_and_secrets_are_read(write: Write) -> None:
     )
 
 
+def test_queues_know_what_works_them_off(write: Write) -> None:
+    application = read_template(write(TEMPLATE), {"Owner": "me"})
+    assert application.queues == (Queue("Said", "hello"), Queue("Unsaid", None))
+
+
+@pytest.mark.parametrize(
+    ("path", "values"),
+    [
+        ("/push/a", {"appid": "a"}),
+        ("/push/", None),
+        ("/push", None),
+        ("/push/a/b", None),
+        ("/pull/a", None),
+    ],
+)
+def test_a_route_knows_what_stands_in_its_path(path: str, values: dict[str, str] | None) -> None:
+    assert Route("GET", "/push/{appid}", "hello", None).values(path) == values
+
+
 def test_a_parameter_decides_a_condition(write: Write) -> None:
     application = read_template(write(TEMPLATE), {"Owner": "me", "Mode": "fancy"}, stack_name="s")
     assert [table.name for table in application.tables] == ["Items", "s-fancy"]
@@ -191,8 +218,8 @@ def test_an_unknown_parameter_is_refused(write: Write) -> None:
         ("!Ref Items", "!Ref Itens", "there is no parameter or resource Itens"),
         ("!Ref Items", "!GetAtt Items.StreamArn", "GetAtt Items.StreamArn is not simulated"),
         ("!If [Fancy,", "!If [Fance,", "there is no condition Fance"),
-        ("Type: ScheduleV2", "Type: SQS", "HelloFunction: events of type SQS are not simulated"),
-        ("Path: /open", "Path: '/open/{id}'", "route POST /open/{id} is not simulated"),
+        ("Type: ScheduleV2", "Type: S3", "HelloFunction: events of type S3 are not simulated"),
+        ("Path: /open", "Path: '/open/{id+}'", "route POST /open/{id+} is not simulated"),
         ("Method: post", "Method: any", "route ANY /open is not simulated"),
         ("Authorizer: Guard", "Authorizer: Nobody", "there is no authorizer Nobody"),
         ('Version: "2.0"', 'Version: "1.0"', "only payload 2.0 with simple responses"),
@@ -233,6 +260,8 @@ def test_this_projects_template_is_read_whole() -> None:
         "session": 15,
         "authorizer": 8,
         "introspect": 8,
+        "wechat_push": 8,
+        "user_events": 60,
         "access_token": 20,
         "end_sessions": 60,
         "refresh_access_token": 30,
