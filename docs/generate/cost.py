@@ -126,7 +126,7 @@ PEAK: Final = 5
 METRICS: Final = 15
 """Metrics of its own without account function and platform, as if each occurred in every hour."""
 ALARM_METRICS: Final = 22
-CANARY_ALARM_METRICS: Final = 10
+CANARY_ALARM_METRICS: Final = 11
 KEY_USERS: Final = 13
 """Pairs of function and table: DynamoDB asks KMS for each every five minutes, at most."""
 WECHAT_CNY: Final = 0.03
