@@ -95,7 +95,8 @@ def test_everything_that_can_be_switched_on_is_valid_there(
     # W3002: TemplateURL is local until `sam deploy`. E2530: cfn-lint does not look at a condition
     # on the partition, so it finds SnapStart in China, where HasSnapStart is false. W1001: groups
     # of CodeDeploy are there only if their role is, by the value that SAM sees, not by a condition.
-    ignored = ["W3002", "E2530", "W1001"]
+    # W1028: a platform's functions have the variables of all functions, those without one included.
+    ignored = ["W3002", "E2530", "W1001", "W1028"]
     config = ManualArgs(regions=[REGIONS[partition]], ignore_checks=ignored)
     for document in documents.values():
         found = lint(json.dumps(document), config=config)
@@ -124,7 +125,7 @@ def test_requests_reach_the_alias_if_there_is_one_and_the_newest_code_if_not(
     template = transformed(parameters=parameters)
     body = json.dumps(of_type(template, "AWS::ApiGatewayV2::Api")["Api"]["Body"])
     integrations = re.findall(r"functions/\$\{([\w.]+)\}/invocations", body)
-    assert len(integrations) == 8
+    assert len(integrations) == 11
     assert all(each.endswith(target) for each in integrations if each != "__FunctionArn__")
     assert json.dumps({"__FunctionArn__": of("Authorizer")}) in body
     (schedule,) = of_type(template, "AWS::Scheduler::Schedule").values()
@@ -135,6 +136,13 @@ def test_requests_reach_the_alias_if_there_is_one_and_the_newest_code_if_not(
     for function in ("Authorizer", "AccessToken", "EndSessions"):
         output = {"Authorizer": "AuthorizerArn"}.get(function, f"{function}FunctionArn")
         assert template["Outputs"][output]["Value"] == of(function)
+
+
+OF_A_PLATFORM = {
+    "Platform", "PlatformEvents", "PlatformEventsFunctionAuthorised",
+    "MerchantsFunction", "MerchantsRole", "MerchantsLog",
+    "PlatformEventsFunction", "PlatformEventsRole", "PlatformEventsLog",
+}  # fmt: skip
 
 
 def test_by_default_nothing_that_costs_by_the_hour_is_there() -> None:
@@ -150,13 +158,14 @@ def test_by_default_nothing_that_costs_by_the_hour_is_there() -> None:
         "NewCodeDoesNotRun": "HasCanary",
         "NewCodeFails": "HasCanary",
         "Observability": "HasMonitoring",
-    }
+    } | dict.fromkeys(OF_A_PLATFORM, "HasPlatform")
     assert conditions.keys() == {
         "HasAccountFunction",
         "HasCanary",
         "HasCustomDomain",
         "HasFixedAddresses",
         "HasMonitoring",
+        "HasPlatform",
         "HasReservedConcurrency",
         "HasSnapStart",
     }
