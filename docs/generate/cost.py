@@ -127,7 +127,7 @@ METRICS: Final = 19
 """Metrics of its own without account function and platform, as if each occurred in every hour."""
 ALARM_METRICS: Final = 22
 CANARY_ALARM_METRICS: Final = 11
-KEY_USERS: Final = 13
+KEY_USERS: Final = 15
 """Pairs of function and table: DynamoDB asks KMS for each every five minutes, at most."""
 WECHAT_CNY: Final = 0.03
 """What WeChat bills for a phone number."""
