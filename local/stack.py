@@ -136,7 +136,7 @@ class Stack:
             application = read_template(
                 template,
                 {"WeChatAppIds": ",".join(appids)}
-                | ({} if real else {"WeChatBaseUrls": wechat_url})
+                | ({} if real else {"WeChatBaseUrls": wechat_url} | _of_platform(world))
                 | dict(parameters or {}),
             )
             stack.enter_context(_environment(application, aws_url, host))
@@ -160,6 +160,7 @@ class Stack:
                     front=front,
                 )
             )
+            _save_addresses(world, gateway.url)
             yield cls(
                 gateway.url,
                 world,
@@ -172,6 +173,12 @@ class Stack:
                 queues,
                 invocations,
             )
+
+    @contextmanager
+    def alive(self) -> "Iterator[None]":
+        """Do in threads what WeChat and Lambda do by themselves: push, and work off the queues."""
+        with self.queues.worked_off(), self.wechat.delivering():
+            yield
 
     def invoke(self, name: str, event: object) -> Any:
         """Call a function by the name of its folder, such as "refresh_access_token".
@@ -199,6 +206,21 @@ def app_secrets(wechat: SimulatedWeChat) -> dict[str, object]:
         }
         for app in wechat.apps
     }
+
+
+def _of_platform(wechat: SimulatedWeChat) -> dict[str, str]:
+    """Return the parameters of a deployment that serves the platform, if there is one."""
+    platform = wechat.platform
+    return {"ComponentAppId": platform.appid, "FixedAddresses": "1"} if platform else {}
+
+
+def _save_addresses(wechat: SimulatedWeChat, url: str) -> None:
+    """Save the API's addresses in the consoles of all apps and of the platform."""
+    for app in wechat.apps:
+        wechat.message_push(app.appid).url = f"{url}/wechat-push/{app.appid}"
+    if platform := wechat.platform:
+        platform.push.url = f"{url}/wechat-push/{platform.appid}"
+        platform.message_url = f"{platform.push.url}/$APPID$"
 
 
 def push_keys(push: MessagePush) -> dict[str, str]:

@@ -13,6 +13,7 @@ Facts and errcodes are those of developers.weixin.qq.com, mini-program server AP
 
 from .answer import Call
 from .api_security import ApiSecurity
+from .deliveries import Deliveries, Delivery
 from .errors import WeChatError
 from .faults import Fault
 from .message_push import MessagePush, Pushed
@@ -28,6 +29,8 @@ __all__ = [
     "App",
     "Billed",
     "Call",
+    "Deliveries",
+    "Delivery",
     "Fault",
     "MessagePush",
     "Phone",

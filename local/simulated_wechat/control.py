@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .errors import WeChatError
 from .faults import Fault
+from .message_push import Answered
 from .phone import Phone
 from .quotas import Quota
 from .request import Request
@@ -71,6 +72,16 @@ def _expire_session_key(wechat: "SimulatedWeChat", body: Document) -> Document:
     return {}
 
 
+def _withdraw(wechat: "SimulatedWeChat", body: Document) -> Document:
+    _phone(wechat, body).withdraw(body.get("revoke_info", "8"))
+    return {}
+
+
+def _close_account(wechat: "SimulatedWeChat", body: Document) -> Document:
+    _phone(wechat, body).close_account()
+    return {}
+
+
 def _spend(wechat: "SimulatedWeChat", body: Document) -> Document:
     wechat.spend_code(body["code"])
     return {}
@@ -84,6 +95,7 @@ def _state(wechat: "SimulatedWeChat", _: Document) -> Document:
     return {
         "apps": apps,
         "api_security": switches,
+        "platform": wechat.platform.appid if wechat.platform else None,
         "settings": asdict(wechat.settings),
         **_clock(wechat, {}),
     }
@@ -170,20 +182,30 @@ def _push(wechat: "SimulatedWeChat", body: Document) -> Document:
     push.xml = body.get("xml", push.xml)
     if body.get("replace") == "encoding_aes_key":
         push.replace_key()
-    if "url" not in body:
-        return {"xml": push.xml}
-    events = [
-        push.event(
-            each["event"],
-            each.get("openid"),
-            age=each.get("age", 0),
-            revoke_info=each.get("revoke_info"),
-        )
-        for each in body.get("events", ())
-        for _ in range(each.get("times", 1))
-    ]
-    sent = events if "events" in body else [push.verification()]
-    return {"answers": [asdict(each.send(body["url"])) for each in sent]}
+    if "url" in body:
+        asked = push.verification()
+        if asked.send(body["url"]) != Answered(200, asked.query["echostr"]):
+            raise ValueError("the URL does not answer the echostr, so it is not saved")
+        push.url = body["url"]
+    return {"url": push.url, "xml": push.xml}
+
+
+def _deliveries(wechat: "SimulatedWeChat", body: Document) -> Document:
+    deliveries = wechat.deliveries
+    for name in ("delay", "copies", "newest_first"):
+        setattr(deliveries, name, body.get(name, getattr(deliveries, name)))
+    made = wechat.deliver()
+    return {"heard": sum(each.is_heard for each in made), "attempts": len(made)}
+
+
+def _authorize(wechat: "SimulatedWeChat", body: Document) -> Document:
+    wechat.authorize(body.pop("appid"), **body)
+    return {}
+
+
+def _unauthorize(wechat: "SimulatedWeChat", body: Document) -> Document:
+    wechat.withdraw(body["appid"])
+    return {}
 
 
 def _revoke(wechat: "SimulatedWeChat", body: Document) -> Document:
@@ -207,6 +229,8 @@ ROUTES: Final[dict[tuple[str, str], Callable[["SimulatedWeChat", Document], Docu
     ("POST", "/_phone/user-info"): _user_info,
     ("POST", "/_phone/encrypt"): _encrypt,
     ("POST", "/_phone/expire-session-key"): _expire_session_key,
+    ("POST", "/_phone/withdraw"): _withdraw,
+    ("POST", "/_phone/close-account"): _close_account,
     ("GET", "/_control"): _state,
     ("GET", "/_control/clock"): _clock,
     ("POST", "/_control/clock"): _clock,
@@ -221,6 +245,9 @@ ROUTES: Final[dict[tuple[str, str], Callable[["SimulatedWeChat", Document], Docu
     ("POST", "/_control/apps"): _change_app,
     ("POST", "/_control/api-security"): _api_security,
     ("POST", "/_control/push"): _push,
+    ("POST", "/_control/deliveries"): _deliveries,
+    ("POST", "/_control/platform/authorize"): _authorize,
+    ("POST", "/_control/platform/withdraw"): _unauthorize,
     ("POST", "/_control/tokens/revoke"): _revoke,
     ("POST", "/_control/tokens/refuse-all"): _refuse_all,
     ("POST", "/_control/tokens/accept"): _accept,
@@ -229,12 +256,14 @@ ROUTES: Final[dict[tuple[str, str], Callable[["SimulatedWeChat", Document], Docu
 
 /_phone/*: `phone` (a name, "default"), `appid` (the first app), and for a phone not seen before
 `number`, `country_code`. tap: `tap` {`number`, `country_code`, `watermark_age`}. user-info:
-`watermark_age`. encrypt: `plaintext` (object) or `plaintext_base64`, `session_key`.
+`watermark_age`. encrypt: `plaintext` (object) or `plaintext_base64`, `session_key`. withdraw:
+`revoke_info` ("8", the phone number).
 
 /_control/*: clock `advance` (seconds); codes/spend `code`; faults the fields of Fault; settings
 those of Settings; quotas `endpoint`, `per_minute`, `per_day`; apps `appid` and the fields of App
 to change; api-security `appid` of an app that has it, `on`, and `replace` (symmetric_key, key_pair
 or certificate); push `appid` (the first app), `xml`, `replace` (encoding_aes_key), and `url`, which
-is asked to verify itself or, with `events`, gets them in this order: each `event`, `openid`,
-`revoke_info`, `age` (seconds) and `times`; tokens/* `appid`, `errcode`, and for revoke `sticky`.
+is saved if it verifies itself; deliveries `delay` (seconds), `copies` and `newest_first` of what is
+pushed from now on, and what is due is pushed at once; platform/authorize `appid` of a merchant and
+`permissions`, platform/withdraw `appid`; tokens/* `appid`, `errcode`, and for revoke `sticky`.
 """

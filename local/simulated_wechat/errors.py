@@ -58,6 +58,8 @@ ERRMSG: Final = {
     61011: "invalid component",
     61014: "must use component token for component api",
     61015: "must use biz account token for not component api",
+    61016: "function category of API need be confirmed by component",
+    61017: "function category of API not authorized",
     61023: "refresh_token is invalid",
     87007: "session_key is not existed or expired",
     87008: "invalid sig_method",

@@ -70,6 +70,7 @@ class MessagePush:
         token: The Token.
         encoding_aes_key: The EncodingAESKey.
         xml: Whether the format is XML; else it is JSON.
+        url: Where messages go; empty until an address is saved.
     """
 
     def __init__(self, appid: str, clock: Clock) -> None:
@@ -78,6 +79,7 @@ class MessagePush:
         self.token = _random(16)
         self.encoding_aes_key = _random(43)
         self.xml = False
+        self.url = ""
 
     def replace_key(self) -> None:
         """Generate another EncodingAESKey."""
@@ -89,7 +91,13 @@ class MessagePush:
         return Pushed(query | {"echostr": str(secrets.randbelow(10**19))})
 
     def event(
-        self, event: str, openid: str | None, *, age: float = 0, revoke_info: str | None = None
+        self,
+        event: str,
+        openid: str | None,
+        *,
+        age: float = 0,
+        revoke_info: str | None = None,
+        appid: str | None = None,
     ) -> Pushed:
         """Return the push of an event about a user.
 
@@ -98,8 +106,9 @@ class MessagePush:
             openid: The user.
             age: How many seconds ago it happened.
             revoke_info: What was withdrawn: ``8`` is the phone number.
+            appid: The user's mini-program, if a platform gets its messages.
         """
-        about = {"OpenID": openid, "AppID": self._appid, "RevokeInfo": revoke_info}
+        about = {"OpenID": openid, "AppID": appid or self._appid, "RevokeInfo": revoke_info}
         return self.seal(
             {
                 "ToUserName": "gh_0123456789ab",

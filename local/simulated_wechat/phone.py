@@ -167,6 +167,14 @@ class Phone:
         with self._world.lock:
             self._person.session_key = None
 
+    def withdraw(self, revoke_info: str = "8") -> None:
+        """Take back what the mini-program may know, in its settings; 8 is the phone number."""
+        self._world.tell(self._person, "user_authorization_revoke", revoke_info)
+
+    def close_account(self) -> None:
+        """Close the WeChat account."""
+        self._world.tell(self._person, "user_authorization_cancellation")
+
     def _watermark(self, age: float) -> dict[str, object]:
         return {"timestamp": int(self._world.clock.now() - age), "appid": self.appid}
 

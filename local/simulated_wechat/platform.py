@@ -13,6 +13,7 @@ from .errors import WeChatError
 from .message_push import MessagePush, Pushed
 
 TICKET_LIFE: Final = 12 * 3600
+TICKET_EVERY: Final = 600
 CODE_LIFE: Final = 3600
 PHONE_NUMBERS: Final = 18
 
@@ -29,6 +30,7 @@ class Authorization:
         authorized_at: When.
         refresh_token: The refresh token.
         taken_up: Whether the code was exchanged.
+        confirmed: Whether the merchant has confirmed the sets that the platform took up since.
     """
 
     appid: str
@@ -38,6 +40,7 @@ class Authorization:
     authorized_at: int
     refresh_token: str = field(repr=False)
     taken_up: bool = False
+    confirmed: bool = True
 
 
 class ThirdPartyPlatform:
@@ -50,10 +53,14 @@ class ThirdPartyPlatform:
     Attributes:
         appid: As given.
         secret: Its AppSecret.
-        push: Its Token and EncodingAESKey; it is always XML in safe mode.
+        push: Its Token and EncodingAESKey, and the URL for authorisation events (授权事件接收 URL);
+            it is always XML in safe mode.
+        message_url: The URL for messages of its merchants, with ``$APPID$`` for the appid; empty
+            until it is saved.
         addresses: Addresses that may call for it; empty admits all.
         pushing: Whether tickets are pushed; `api_start_push_ticket` sets it.
         rotates: Whether each refresh of a merchant's token changes its refresh token too.
+        permissions: The sets that the platform itself has, so that a merchant can grant them.
         authorizations: Who has authorised it, by appid.
     """
 
@@ -62,20 +69,36 @@ class ThirdPartyPlatform:
         self.secret = secrets.token_hex(16)
         self.push = MessagePush(appid, clock)
         self.push.xml = True
+        self.message_url = ""
         self.addresses: tuple[str, ...] = ()
         self.pushing = True
         self.rotates = False
+        self.permissions = {PHONE_NUMBERS}
         self.authorizations: dict[str, Authorization] = {}
         self._clock = clock
         self._tickets: dict[str, float] = {}
+        self._next_ticket_at = 0.0
 
     # What is pushed
+
+    def due_ticket(self) -> Pushed | None:
+        """Return the push of a new ticket, if it is time and pushes have not stopped."""
+        now = self._clock.now()
+        if not self.pushing or not self.push.url or now < self._next_ticket_at:
+            return None
+        self._next_ticket_at = now + TICKET_EVERY
+        return self.ticket()
 
     def ticket(self, *, age: float = 0) -> Pushed:
         """Make a ticket, so many seconds ago, and return its push."""
         text = f"ticket@@@{secrets.token_urlsafe(48)}"
         self._tickets[text] = self._clock.now() - age
         return self._info("component_verify_ticket", age, ComponentVerifyTicket=text)
+
+    @property
+    def newest_ticket(self) -> str:
+        """The ticket that was made last."""
+        return next(reversed(self._tickets))
 
     def authorize(
         self, appid: str, permissions: Iterable[int] = (PHONE_NUMBERS,), *, age: float = 0

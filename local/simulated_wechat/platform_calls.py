@@ -141,8 +141,12 @@ def check_permission(world: World, appid: str, token: str) -> None:
     if appid == world.platform.appid:
         raise WeChatError(61015)
     if world.tokens.kind_of(token) == "authorizer":
-        granted = world.platform.authorization(appid).permissions
-        if PHONE_NUMBERS not in granted:
+        authorization = world.platform.authorization(appid)
+        if PHONE_NUMBERS not in world.platform.permissions:
+            raise WeChatError(61017)
+        if not authorization.confirmed:
+            raise WeChatError(61016)
+        if PHONE_NUMBERS not in authorization.permissions:
             raise WeChatError(61007)
 
 

@@ -1,18 +1,21 @@
 """SimulatedWeChat: the world, its faults and the record of what was called."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from threading import Event, Thread
 from typing import Final, Literal
 
 from .answer import Answer, Call, answer
 from .api_security import ApiSecurity
+from .deliveries import ATTEMPTS, Deliveries, Delivery
 from .errors import WeChatError
 from .faults import ENDPOINTS, Faults
 from .message_push import MessagePush
 from .people import Person, new_openid
 from .phone import Phone
-from .platform import ThirdPartyPlatform
+from .platform import PHONE_NUMBERS, ThirdPartyPlatform
 from .quotas import Quota
 from .request import Request
 from .world import App, Billed, Settings, World
@@ -20,6 +23,7 @@ from .world import App, Billed, Settings, World
 DEFAULT_NUMBER: Final = "13800138000"
 
 _CALLS_KEPT: Final = 10_000
+_PAUSE: Final = 0.25  # seconds between two looks at what is due
 
 
 class SimulatedWeChat:
@@ -122,6 +126,64 @@ class SimulatedWeChat:
             known = self._world.message_push
             return known.setdefault(app.appid, MessagePush(app.appid, self.clock))
 
+    @property
+    def deliveries(self) -> Deliveries:
+        """What WeChat is going to push: how late, how often, in which order."""
+        return self._world.deliveries
+
+    def deliver(self) -> list[Delivery]:
+        """Push what is due by now, tickets included, and return it with the answers."""
+        with self._world.lock:
+            platform = self._world.platform
+            if platform and (ticket := platform.due_ticket()):
+                self.deliveries.put(platform.push.url, ticket)
+        made = self.deliveries.send()  # without the lock: who is told may ask something
+        if platform and any(
+            each.url == platform.push.url and not each.is_heard and each.attempt == ATTEMPTS
+            for each in made
+        ):
+            platform.pushing = False  # until it asks for tickets again
+        return made
+
+    @contextmanager
+    def delivering(self) -> Iterator[None]:
+        """Push whatever becomes due, for the length of a `with` block."""
+        ended = Event()
+
+        def run() -> None:
+            while not ended.wait(_PAUSE):
+                self.deliver()
+
+        thread = Thread(target=run, name="pushes", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def authorize(self, appid: str, permissions: Iterable[int] = (PHONE_NUMBERS,)) -> None:
+        """Let a merchant, of a new mini-program if need be, authorise the platform.
+
+        Raises:
+            ValueError: There is no platform.
+        """
+        with self._world.lock:
+            platform = self._some_platform()
+            if appid not in self._world.apps:
+                self._world.apps[appid] = App(appid, "", cloud=True)
+            self.deliveries.put(platform.push.url, platform.authorize(appid, permissions))
+
+    def withdraw(self, appid: str) -> None:
+        """Let a merchant withdraw its authorisation of the platform.
+
+        Raises:
+            ValueError: There is no platform.
+        """
+        with self._world.lock:
+            platform = self._some_platform()
+            self.deliveries.put(platform.push.url, platform.withdraw(appid))
+
     def set_up_platform(self, appid: str) -> ThirdPartyPlatform:
         """Let there be a third-party platform of this appid, in place of any other."""
         with self._world.lock:
@@ -177,6 +239,11 @@ class SimulatedWeChat:
         """End `refuse_all_tokens`."""
         with self._world.lock:
             self._world.tokens.refuse_all(self._caller(appid), 0)
+
+    def _some_platform(self) -> ThirdPartyPlatform:
+        if self._world.platform is None:
+            raise ValueError("there is no third-party platform")
+        return self._world.platform
 
     def _caller(self, appid: str) -> str:
         """Return the appid of an app, or of the platform."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .clock import Clock
 from .codes import Codes
+from .deliveries import Deliveries
 from .errors import WeChatError
 from .open_data import OpenData
 from .quotas import Quotas
@@ -86,6 +87,7 @@ class World:
         self.apps = {app.appid: app for app in apps}
         self.api_security: dict[str, ApiSecurity] = {}
         self.message_push: dict[str, MessagePush] = {}
+        self.deliveries = Deliveries(self.clock)
         self.people: dict[tuple[str, str], Person] = {}
         self.platform: ThirdPartyPlatform | None = None
         self.codes = Codes(self.clock)
@@ -100,3 +102,15 @@ class World:
             return self.apps[appid]
         except KeyError:
             raise WeChatError(40013) from None
+
+    def tell(self, person: "Person", event: str, revoke_info: str | None = None) -> None:
+        """Push what has happened to a user to whoever serves their mini-program."""
+        push, platform = self.message_push.get(person.appid), self.platform
+        if platform and person.appid in platform.authorizations:
+            push, url = platform.push, platform.message_url.replace("$APPID$", person.appid)
+        elif push:
+            url = push.url
+        else:
+            return
+        pushed = push.event(event, person.openid, revoke_info=revoke_info, appid=person.appid)
+        self.deliveries.put(url, pushed)
