@@ -78,6 +78,7 @@ def main() -> int:
                 )
             )
             stack.invocations.functions |= functions
+            until_the_end.enter_context(stack.alive())
         except (NoAppError, PortTakenError, DockerMissingError, NoHandlerError) as error:
             print(error, file=sys.stderr)
             return 1

@@ -160,7 +160,7 @@ class Stack:
                     front=front,
                 )
             )
-            _save_addresses(world, gateway.url)
+            save_addresses(world, gateway.url)
             yield cls(
                 gateway.url,
                 world,
@@ -214,7 +214,7 @@ def _of_platform(wechat: SimulatedWeChat) -> dict[str, str]:
     return {"ComponentAppId": platform.appid, "FixedAddresses": "1"} if platform else {}
 
 
-def _save_addresses(wechat: SimulatedWeChat, url: str) -> None:
+def save_addresses(wechat: SimulatedWeChat, url: str) -> None:
     """Save the API's addresses in the consoles of all apps and of the platform."""
     for app in wechat.apps:
         wechat.message_push(app.appid).url = f"{url}/wechat-push/{app.appid}"

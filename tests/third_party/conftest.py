@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from local import APPID
 from local.simulated_wechat import App, Phone, Pushed, SimulatedWeChat, ThirdPartyPlatform
-from local.stack import Stack, push_keys
+from local.stack import Stack, app_secrets, save_addresses
 from tests.harness.deployment import Deployment
 from tests.harness.runtime import TestedRuntime
 
@@ -19,8 +20,9 @@ OK = (200, "success")
 
 @pytest.fixture(scope="package")
 def running_stack() -> Iterator[Stack]:
-    parameters = {"ComponentAppId": COMPONENT, "FixedAddresses": "1"}
-    with Stack.start(functions=TestedRuntime, parameters=parameters) as stack:
+    wechat = SimulatedWeChat([App(APPID, "0" * 32, cloud=True)])
+    wechat.set_up_platform(COMPONENT)
+    with Stack.start(functions=TestedRuntime, wechat=wechat) as stack:
         yield stack
 
 
@@ -69,16 +71,13 @@ def new(deployment: Deployment) -> Iterator[Scene]:
     own = wechat.apps[0]
     for appid in (MERCHANT, OTHER_MERCHANT):
         wechat.put_app(App(appid, "0" * 32, cloud=True))
-    deployment.put_secret(
-        "AppSecrets",
-        {
-            own.appid: own.secret,
-            COMPONENT: {"secret": platform.secret, "push": push_keys(platform.push)},
-        },
-    )
+    save_addresses(wechat, deployment.stack.url)
+    deployment.put_secret("AppSecrets", app_secrets(wechat))
     deployment.configure(WECHAT_APPIDS=own.appid)
     yield Scene(deployment, platform)
     wechat.remove_platform()
+    wechat.clock.advance(-wechat.clock.offset)
+    wechat.deliveries.copies, wechat.deliveries.newest_first = 1, False
 
 
 @pytest.fixture
