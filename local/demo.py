@@ -29,6 +29,10 @@ NUMBER: Final = "13800138000"
 CLOSED_NUMBER: Final = "13580006666"
 """Which the sample of an account function refuses."""
 _SECURED: Final = "wxfedcba9876543210"
+_COMPONENT: Final = "wxc0ffee0000000001"
+_MERCHANT: Final = "wx0000000000abc010"
+_ASKS: Final = 40
+_PAUSE: Final = 0.5  # seconds between two of them
 Document = dict[str, Any]
 Serve = Callable[[], AbstractContextManager[tuple[str, str]]]
 """Starts something that serves; gives the addresses of the API and of the simulated WeChat."""
@@ -103,6 +107,27 @@ class Walk:
         """Tap the phone-number button and allow it."""
         who = {"phone": self.phone, "number": number, **self.app}
         return self.wechat("POST", "/_phone/tap", who)
+
+    def until(
+        self, ask: Callable[[], Answer], status: int, code: str = "", action: str = ""
+    ) -> Answer:
+        """Ask until what WeChat has pushed has been acted on, for a while.
+
+        Args:
+            ask: Asks.
+            status: What is expected in the end.
+            code: Of the problem, if that is one.
+            action: Of the problem.
+        """
+        for _ in range(_ASKS):
+            self.wechat("POST", "/_control/deliveries")
+            answer = ask()
+            if answer.status == status:
+                break
+            time.sleep(_PAUSE)
+        if code:
+            return expect_problem(answer, status, code, action)
+        return expect(answer, status, {"token", "expiresAt"})
 
     def asked(self, endpoint: str) -> int:
         """Count WeChat's calls of one endpoint so far."""
@@ -348,6 +373,67 @@ def plain_answer(walk: Walk) -> Answer:
     return expect_problem(answer, 500, "misconfigured", "contact_support")
 
 
+def consent_withdrawn(walk: Walk) -> Answer:
+    """The user withdraws the number: the kept answer goes."""
+    login(walk)
+    phone(walk)
+    same_code_again(walk)
+    walk.wechat("POST", "/_phone/withdraw", {"phone": walk.phone, **walk.app})
+    return walk.until(
+        lambda: walk.api("POST", "/phone", {"code": walk.code}, walk.token),
+        422,
+        "phone_code_rejected",
+        "authorize_again",
+    )
+
+
+def account_closed(walk: Walk) -> Answer:
+    """The user closes the WeChat account: logged out."""
+    walk.wechat("POST", "/_phone/close-account", {"phone": walk.phone, **walk.app})
+    return walk.until(
+        lambda: walk.api("GET", "/session", token=walk.token),
+        401,
+        "session_invalid",
+        "login_again",
+    )
+
+
+def not_authorized(walk: Walk) -> Answer:
+    """A merchant that has not authorised the platform."""
+    answer = walk.api("POST", "/login", {"code": "0a3Lvrll2wqOLf4JQuml2PhLwb1Lvrlu"})
+    return expect_problem(answer, 403, "app_not_authorized", "contact_support")
+
+
+def merchant_authorizes(walk: Walk) -> Answer:
+    """The merchant authorises it: its users log in."""
+    walk.wechat("POST", "/_control/platform/authorize", dict(walk.app))
+    code = walk.login_code()
+    answer = walk.until(lambda: walk.api("POST", "/login", {"code": code}), 200)
+    walk.token = answer.body["token"]
+    return answer
+
+
+def merchants_number(walk: Walk) -> Answer:
+    """A phone number, by the merchant's access_token."""
+    return phone(walk)
+
+
+def merchants_open_data(walk: Walk) -> Answer:
+    """Legacy: open data of the merchant's user."""
+    return decrypt(walk)
+
+
+def merchant_withdraws(walk: Walk) -> Answer:
+    """The merchant withdraws its authorisation."""
+    walk.wechat("POST", "/_control/platform/withdraw", dict(walk.app))
+    return walk.until(
+        lambda: walk.api("POST", "/login", {"code": walk.login_code()}),
+        403,
+        "app_not_authorized",
+        "contact_support",
+    )
+
+
 STEPS: Final[tuple[Callable[[Walk], Answer], ...]] = (
     login,
     phone,
@@ -378,6 +464,18 @@ SECURED_STEPS: Final[tuple[Callable[[Walk], Answer], ...]] = (
     logout,
 )
 """With an app that has API security, if one is simulated."""
+
+
+PUSH_STEPS: Final[tuple[Callable[[Walk], Answer], ...]] = (consent_withdrawn, account_closed)
+"""With an app whose messages are pushed to the API."""
+PLATFORM_STEPS: Final[tuple[Callable[[Walk], Answer], ...]] = (
+    not_authorized,
+    merchant_authorizes,
+    merchants_number,
+    merchants_open_data,
+    merchant_withdraws,
+)
+"""With a merchant of the third-party platform, if there is one."""
 
 
 def expect(answer: Answer, status: int, names: set[str]) -> Answer:
@@ -469,9 +567,14 @@ def _journeys(walk: Walk) -> Iterator[tuple[Mapping[str, str], Sequence[Callable
     """Tell which steps to walk, by the members that name their mini-program."""
     simulated = walk.wechat("GET", "/_control")
     apps = [app["appid"] for app in simulated["apps"]]
-    yield {"appid": apps[0]} if len(apps) > 1 else {}, ACCOUNT_STEPS if walk.account else STEPS
+    first = {"appid": apps[0]} if len(apps) > 1 else {}
+    yield first, ACCOUNT_STEPS if walk.account else STEPS
+    if simulated["pushed_to"] and not walk.account:
+        yield first, PUSH_STEPS
     for appid in simulated["api_security"]:
         yield {"appid": appid}, SECURED_STEPS
+    if simulated["platform"]:
+        yield {"appid": _MERCHANT}, PLATFORM_STEPS
 
 
 @contextmanager
@@ -483,14 +586,16 @@ def _serve() -> Iterator[tuple[str, str]]:
         apps = (App(appid, secrets.token_hex(16), cloud=True) for appid in (APPID, _SECURED))
         wechat = SimulatedWeChat(apps)
         wechat.set_up_api_security(_SECURED)
-        with Stack.start(wechat=wechat) as stack:
+        wechat.set_up_platform(_COMPONENT)
+        with Stack.start(wechat=wechat) as stack, stack.alive():
             yield stack.url, stack.wechat_url
 
 
 @contextmanager
 def _serve_with_account_function() -> Iterator[Walk]:
     """Serve a stack that has an account function, the sample."""
-    with Stack.start(parameters={"AccountFunctionArn": ACCOUNT_FUNCTION}) as stack:
+    parameters = {"AccountFunctionArn": ACCOUNT_FUNCTION}
+    with Stack.start(parameters=parameters) as stack, stack.alive():
         stack.invocations.functions[ACCOUNT_FUNCTION] = handler_of(SAMPLE)
         yield Walk(stack.url, stack.wechat_url, account=stack.invocations)
 

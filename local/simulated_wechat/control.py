@@ -95,6 +95,7 @@ def _state(wechat: "SimulatedWeChat", _: Document) -> Document:
     return {
         "apps": apps,
         "api_security": switches,
+        "pushed_to": wechat.message_push().url,
         "platform": wechat.platform.appid if wechat.platform else None,
         "settings": asdict(wechat.settings),
         **_clock(wechat, {}),
