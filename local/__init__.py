@@ -14,5 +14,8 @@ os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "wechat-auth")  # read when it 
 APPID = "wx0123456789abcdef"
 """The mini-program that is simulated, and served, if nothing else is said."""
 
+COMPONENT = "wxc0ffee0000000001"
+"""The third-party platform that is simulated; merchants may authorise it."""
+
 API_CLIENT = ("local", "local")
 """Name and secret of the client that may ask POST /introspect on this machine."""

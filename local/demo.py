@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import urllib3
 
-from local import API_CLIENT, APPID
+from local import API_CLIENT, APPID, COMPONENT
 from local.invocations import ACCOUNT_FUNCTION, SAMPLE, Invocations, handler_of
 from local.runtime import functions_write_to
 from local.simulated_wechat import App, SimulatedWeChat
@@ -29,7 +29,6 @@ NUMBER: Final = "13800138000"
 CLOSED_NUMBER: Final = "13580006666"
 """Which the sample of an account function refuses."""
 _SECURED: Final = "wxfedcba9876543210"
-_COMPONENT: Final = "wxc0ffee0000000001"
 _MERCHANT: Final = "wx0000000000abc010"
 _ASKS: Final = 40
 _PAUSE: Final = 0.5  # seconds between two of them
@@ -586,7 +585,7 @@ def _serve() -> Iterator[tuple[str, str]]:
         apps = (App(appid, secrets.token_hex(16), cloud=True) for appid in (APPID, _SECURED))
         wechat = SimulatedWeChat(apps)
         wechat.set_up_api_security(_SECURED)
-        wechat.set_up_platform(_COMPONENT)
+        wechat.set_up_platform(COMPONENT)
         with Stack.start(wechat=wechat) as stack, stack.alive():
             yield stack.url, stack.wechat_url
 

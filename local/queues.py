@@ -46,8 +46,12 @@ class Queues:
 
     def discard(self) -> None:
         """Forget what waits in the queues."""
+        # Not PurgeQueue, which may be asked for once a minute.
         for queue in self._queues:
-            self._sqs.purge_queue(QueueUrl=queue.url)
+            while given := self._receive(queue):
+                for message in given:
+                    receipt = message["ReceiptHandle"]
+                    self._sqs.delete_message(QueueUrl=queue.url, ReceiptHandle=receipt)
 
     @contextmanager
     def worked_off(self) -> Iterator[None]:

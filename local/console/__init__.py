@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from local import APPID
+from local import APPID, COMPONENT
 from local.console.acts import Acts
 from local.console.feed import Feed
 from local.console.front import Front
@@ -40,8 +40,15 @@ def start(
     feed = feed or Feed()
     wechat = WatchedWeChat([App(APPID, secrets.token_hex(16), cloud=True)], feed)
 
+    wechat.set_up_platform(COMPONENT)
+
     def invoke(name: str, event: object) -> Any:
         return stack.invoke(name, event)
+
+    def work_off() -> int:
+        return stack.queues.work_off()
+
+    acts = Acts(wechat, feed, invoke, lambda: stack.environment, work_off)
 
     with Stack.start(
         port=port,
@@ -49,8 +56,9 @@ def start(
         wechat=wechat,
         on_request=on_request,
         functions=lambda application, environment: recorded(application, environment, wechat, feed),
-        front=lambda api: Front(api, feed, Acts(wechat, feed, invoke, lambda: stack.environment)),
+        front=lambda api: Front(api, feed, acts),
     ) as stack:
+        wechat.deliver()  # the platform's first ticket, before anybody watches
         try:
             yield stack
         finally:

@@ -10,6 +10,8 @@ from local.runtime import Environment
 from local.simulated_wechat import Fault, Phone, SimulatedWeChat
 from local.stack import app_secrets
 
+MERCHANT: Final = "wx0000000000abc010"
+"""A mini-program whose owner may authorise the platform."""
 _BUSY: Final = -1  # WeChat's errcode "system busy"
 
 Document = dict[str, Any]
@@ -27,6 +29,7 @@ class Acts:
         feed: Is told.
         invoke: Calls a function by its name.
         environment: Returns what the functions share.
+        work_off: Gives what is in the queues to its functions.
     """
 
     def __init__(
@@ -35,11 +38,13 @@ class Acts:
         feed: Feed,
         invoke: Callable[[str, object], Any],
         environment: Callable[[], Environment],
+        work_off: Callable[[], object],
     ) -> None:
         self._wechat = wechat
         self._feed = feed
         self._invoke = invoke
         self._environment = environment
+        self._work_off = work_off
         self._acts: Mapping[str, Callable[[Phone], Document | None]] = {
             "login": self._login,
             "tap": self._tap,
@@ -49,6 +54,8 @@ class Acts:
             "make_wechat_busy": self._make_wechat_busy,
             "heal": self._heal,
             "api_security": self._api_security,
+            "withdraw_consent": self._withdraw_consent,
+            "merchant": self._merchant,
             # Only the phone knows of these three.
             "refused": lambda _: self._note("refused"),
             "tapped_twice": lambda _: self._note("tapped_twice"),
@@ -123,6 +130,28 @@ class Acts:
         environment.restart()  # one that runs would read them within a minute
         self._note("api_security_on" if on else "api_security_off", "wechat")
         return {"on": on}
+
+    def _withdraw_consent(self, phone: Phone) -> None:
+        self._note("consent_withdrawn", "wechat")
+        phone.withdraw()
+        self._push()
+
+    def _merchant(self, _: Phone) -> Document:
+        """Let a merchant authorise the platform, or withdraw that again."""
+        platform = self._wechat.platform
+        on = platform is not None and MERCHANT not in platform.authorizations
+        self._note("merchant_authorizes" if on else "merchant_withdraws", "wechat")
+        if on:
+            self._wechat.authorize(MERCHANT)
+        else:
+            self._wechat.withdraw(MERCHANT)
+        self._push()
+        return {"on": on}
+
+    def _push(self) -> None:
+        """Let WeChat push, and the queues be worked off, now rather than soon."""
+        self._wechat.deliver()
+        self._work_off()
 
     def _note(self, name: str, lane: Any = "phone") -> None:
         self._feed.publish(Message("note", lane, name))

@@ -8,8 +8,8 @@ from typing import Any, Final, Literal
 
 _KEPT: Final = 1000
 
-Kind = Literal["phone", "request", "call", "answer", "note"]
-Lane = Literal["phone", "api", "dynamodb", "secretsmanager", "lambda", "wechat"]
+Kind = Literal["phone", "request", "call", "answer", "push", "heard", "work", "note"]
+Lane = Literal["phone", "api", "dynamodb", "secretsmanager", "sqs", "lambda", "wechat"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,8 @@ class Message:
 
     Attributes:
         kind: `phone` (the phone and WeChat), `request` and `answer` (mini-program and API),
-            `call` (a function and what it asked, answer included), `note` (something happened).
+            `call` (a function and what it asked, answer included), `push` and `heard` (WeChat and
+            API), `work` (a function and what it took from a queue), `note` (something happened).
         lane: Who was asked or, of a note, where it happened.
         name: Such as "POST /phone", "GetItem", "getPhoneNumber" or a note's name.
         request: API Gateway's id of the request that it belongs to, or empty.

@@ -19,8 +19,8 @@ _SHOWN: Final = _words(
     """
     accountCode action all by ConditionExpression countryCode detail errmsg event grant_type
     KeyConditionExpression
-    ProjectionExpression ReturnValuesOnConditionCheckFailure SecretId sig_method status TableName
-    title type UpdateExpression verify
+    ProjectionExpression QueueUrl ReturnValuesOnConditionCheckFailure SecretId sig_method status
+    TableName title type UpdateExpression verify
     """
 )
 """Names of texts that hold no secret."""
@@ -35,8 +35,7 @@ _TIMES: Final = _words(
 _WORDS: Final = _words(
     """
     AccessDeniedException account_unavailable app_not_authorized
-    authorization_code
-    AccessDeniedException API_Expired_Wechatmp_Timestamp API_Invalid_Appid API_Invalid_Encrypt
+    API_Expired_Wechatmp_Timestamp API_Invalid_Appid API_Invalid_Encrypt
     API_Invalid_Signature API_Invalid_Wechatmp_Appid API_Missing_Wechatmp_Appid
     API_Missing_Wechatmp_Serial API_Missing_Wechatmp_Signature API_Missing_Wechatmp_Timestamp
     attribute_exists attribute_not_exists authorization_code

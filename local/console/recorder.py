@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from botocore.awsrequest import AWSPreparedRequest
 
 from local.console import masking
-from local.console.feed import Feed, Lane, Message
+from local.console.feed import Feed, Kind, Lane, Message
 from local.runtime import Call, Context, Environment, Handler, Runtime
 from local.simulated_wechat import App, SimulatedWeChat
 from local.simulated_wechat.answer import Answer as WeChatAnswer
@@ -48,6 +48,7 @@ _serving: ContextVar[Serving | None] = ContextVar("serving", default=None)
 _LANES: dict[str, Lane] = {
     "dynamodb": "dynamodb",
     "secrets-manager": "secretsmanager",
+    "sqs": "sqs",
     "lambda": "lambda",
 }
 
@@ -122,7 +123,7 @@ def recorded(
 ) -> Runtime:
     """Return the functions, telling the feed what each is asked, asks and answers."""
     recorder = Recorder(application, feed)
-    clients = [environment.aws.dynamodb, environment.aws.secrets_manager]
+    clients = [environment.aws.dynamodb, environment.aws.secrets_manager, environment.aws.sqs]
     if application.environment["ACCOUNT_FUNCTION_ARN"]:
         clients.append(environment.aws.lambda_)
     for client in clients:
@@ -150,34 +151,40 @@ class Recorder:
         self._names = {table.name: table.logical_id for table in application.tables} | {
             secret.name: secret.logical_id for secret in application.secrets
         }
+        self._names |= {queue.url: queue.name for queue in application.queues}
 
     def call(self, call: Call, handler: Handler, event: Any, context: Context) -> Any:
-        """Call a handler and tell the feed, if it is a request that it serves."""
+        """Call a handler and tell the feed, if it serves a request or works off a queue."""
         asked = event.get("requestContext", {})
+        function = self._functions[context.function_name]
+        if "Records" in event:
+            serving = Serving(event["Records"][0]["messageId"], function)
+            _serving.set(serving)
+            self._feed.publish(Message("work", "api", function, serving.request, function))
         if "requestId" not in asked:
             return call(handler, event, context)
-        function = self._functions[context.function_name]
         serving = Serving(asked["requestId"], function)
         _serving.set(serving)  # for this thread, which serves no other request
-        message = partial(
-            Message,
-            lane="api",
-            name=f"{asked['http']['method']} {asked['http']['path']}",
-            request=serving.request,
-            function=function,
-        )
-        self._feed.publish(message("request", sent=_sent(event)))
+        pushed = "/wechat-push/" in event["routeKey"]
+        begin: Kind = "push" if pushed else "request"
+        end: Kind = "heard" if pushed else "answer"
+        lane: Lane = "wechat" if pushed else "api"
+        http = asked["http"]
+        name = event["routeKey"] if pushed else f"{http['method']} {http['path']}"
+        message = partial(Message, lane=lane, name=name, request=serving.request, function=function)
+        self._feed.publish(message(begin, sent=_sent(event)))
         began = time.perf_counter()
         try:
             result = call(handler, event, context)
         except BaseException:
-            self._feed.publish(message("answer", status=500, outcome="raised"))
+            self._feed.publish(message(end, status=500, outcome="raised"))
             raise
-        got = masking.shown_json(result.get("body") or "")
+        text = result.get("body") or ""
+        got = masking.plain(text) if pushed else masking.shown_json(text)
         outcome = got.get("code", "") if isinstance(got, dict) and "action" in got else ""
         self._feed.publish(
             message(
-                "answer",
+                end,
                 got=got,
                 status=result.get("statusCode"),
                 outcome=outcome,
@@ -216,8 +223,9 @@ class Recorder:
         service, operation = event_name.split(".")[1:]
         lane = _LANES[service]
         sent = _json(serving.body)
-        target = self._names.get(str(sent.get("TableName") or sent.get("SecretId")), "")
-        for name in ("TableName", "SecretId"):
+        asked = sent.get("TableName") or sent.get("SecretId") or sent.get("QueueUrl")
+        target = self._names.get(str(asked), "")
+        for name in ("TableName", "SecretId", "QueueUrl"):
             if name in sent:
                 sent[name] = target
         got = _json(serving.got) if response_dict else {}

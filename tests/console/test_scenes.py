@@ -28,6 +28,7 @@ KEPT = [
     "→ POST /phone",
     "GetItem Sessions",
     "PutItem PhoneExchanges ConditionalCheckFailedException",
+    "GetItem PhoneExchanges",  # was consent withdrawn since?
     "← POST /phone (200)",
 ]
 TAP = "phone getPhoneNumber"
@@ -220,6 +221,59 @@ def test_api_security_shows_the_sealed_bytes_and_what_is_in_them(warm: Window) -
     assert warm.part()[0] == "! api_security_off"
     assert shows_the_number(warm)
     assert "计费一次" in warm.why("getPhoneNumber")
+
+
+def test_consent_that_is_withdrawn_is_pushed_checked_queued_and_acted_on(warm: Window) -> None:
+    warm.scene("withdrawn")
+    assert warm.part() == [
+        "! consent_withdrawn",
+        "⇒ POST /wechat-push/{appid}",
+        "SendMessage UserEvents",
+        "⇐ POST /wechat-push/{appid} (200)",
+        "λ user_events",
+        "PutItem PhoneExchanges",
+    ]
+    assert "先验签，再解密" in warm.why("⇒ POST /wechat-push/{appid}")
+    assert "不再给出" in warm.why("PutItem PhoneExchanges")
+
+
+PUSHED = [
+    "⇒ POST /wechat-push/{appid}",
+    "SendMessage PlatformEvents",
+    "⇐ POST /wechat-push/{appid} (200)",
+    "λ platform_events",
+]
+
+
+def test_a_merchant_authorises_the_platform_and_withdraws_that_again(
+    warm: Window, deployment: Deployment
+) -> None:
+    deployment.wechat.clock.advance(600)
+    deployment.wechat.deliver()  # a ticket
+    warm.scene("merchant")
+    assert warm.part() == [
+        "! merchant_authorizes",
+        *PUSHED,
+        "UpdateItem Platform",
+        "GetItem AccessTokens",
+        "UpdateItem AccessTokens",
+        "GetItem Platform",
+        "getComponentAccessToken",
+        "UpdateItem AccessTokens",
+        "getAuthorizerRefreshToken",
+        "UpdateItem Platform",
+    ]
+    assert warm.page.get_attribute(".scene[data-scene=merchant]", "aria-pressed") == "true"
+
+    deployment.wechat.clock.advance(1)
+    warm.scene("merchant")
+    assert warm.part() == [
+        "! merchant_withdraws",
+        *PUSHED,
+        "UpdateItem Platform",
+        "DeleteItem AccessTokens",
+    ]
+    assert warm.page.get_attribute(".scene[data-scene=merchant]", "aria-pressed") == "false"
 
 
 def test_a_dead_access_token_is_replaced_on_the_way(warm: Window) -> None:

@@ -128,5 +128,6 @@ _DATA = ("kind", "name", "target", "outcome")
 
 
 def _line(kind: str, name: str, target: str, outcome: str) -> str:
-    sign = {"phone": "phone", "request": "→", "answer": "←", "call": " ", "note": "!"}[kind]
+    signs = {"request": "→", "answer": "←", "push": "⇒", "heard": "⇐", "work": "λ", "note": "!"}
+    sign = signs.get(kind, "phone" if kind == "phone" else "")
     return " ".join(part for part in (sign.strip(), name, target, outcome) if part)

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from local import APPID
+from local import APPID, COMPONENT
 from local.simulated_wechat import App, Phone, Pushed, SimulatedWeChat, ThirdPartyPlatform
 from local.stack import Stack, app_secrets, save_addresses
 from tests.harness.deployment import Deployment
 from tests.harness.runtime import TestedRuntime
 
-COMPONENT = "wxc0ffee0000000001"
 MERCHANT = "wx0000000000abc010"
 OTHER_MERCHANT = "wx0000000000abc020"
 NUMBER = "13800138000"

@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from local import APPID
+from local import APPID, COMPONENT
 from tests.harness.api import Api
 from tests.harness.deployment import Asked
-from tests.third_party.conftest import COMPONENT, MERCHANT, NUMBER, Scene
+from tests.third_party.conftest import MERCHANT, NUMBER, Scene
 
 
 def test_tickets_come_every_ten_minutes_and_the_newest_is_kept(new: Scene) -> None:

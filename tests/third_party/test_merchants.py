@@ -3,11 +3,11 @@
 import pytest
 import time_machine
 
-from local import APPID
+from local import APPID, COMPONENT
 from local.simulated_wechat import Fault
 from tests.harness.api import IDEMPOTENCY_KEY, Api, legacy
 from tests.harness.deployment import Asked
-from tests.third_party.conftest import COMPONENT, MERCHANT, NUMBER, OTHER_MERCHANT, Scene
+from tests.third_party.conftest import MERCHANT, NUMBER, OTHER_MERCHANT, Scene
 
 NOT_AUTHORIZED = (403, "app_not_authorized", "contact_support")
 REJECTED = (400, "invalid_request", "fix_request")

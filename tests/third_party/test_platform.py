@@ -6,10 +6,11 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 import time_machine
 
+from local import COMPONENT
 from local.simulated_wechat import Fault, Pushed
 from tests.harness.api import Api
 from tests.harness.deployment import Asked
-from tests.third_party.conftest import COMPONENT, MERCHANT, OK, OTHER_MERCHANT, Scene
+from tests.third_party.conftest import MERCHANT, OK, OTHER_MERCHANT, Scene
 from wechat_auth.errors import AuthError
 
 REFUSED = (403, "")

@@ -5,7 +5,7 @@ import { NOTES, why } from './why.js'
 import { said, word } from './words.js'
 
 const CONDITION = 'ConditionalCheckFailedException' // no fault: somebody was here before
-const LANES = { phone: 0, api: 1, dynamodb: 2, secretsmanager: 2, lambda: 2, wechat: 3 }
+const LANES = { phone: 0, api: 1, dynamodb: 2, secretsmanager: 2, sqs: 2, lambda: 2, wechat: 3 }
 
 export function makeDiagram(root) {
   let parts = [] // { name, rows: [{ number, message, open }] }
@@ -146,6 +146,23 @@ function stripOf(message, lost) {
       place(element('span', { class: 'lambda' }, `λ ${message.function}`), 1),
     ]
   }
+  if (kind === 'push') {
+    return [
+      text(1, title(message)),
+      arrow(3, 1),
+      place(element('span', { class: 'lambda' }, `λ ${message.function}`), 1),
+    ]
+  }
+  if (kind === 'heard') {
+    return [
+      text(1, element('b', { class: 'status' }, message.status), ' ', time(message),
+        message.got && element('code', { class: 'code' }, message.got)),
+      arrow(1, 3),
+    ]
+  }
+  if (kind === 'work') {
+    return [place(element('span', { class: 'lambda' }, `λ ${message.function}`), 1)]
+  }
   if (kind === 'answer') {
     return [
       text(0, element('b', { class: 'status' }, message.status), ' ', time(message),
@@ -223,6 +240,7 @@ function result(message) {
   if (lane === 'wechat') return chips(got, GOT)
   if (lane === 'lambda') return outcome || word(got && got.refuse ? 'refused' : 'accepted')
   if (lane === 'secretsmanager') return outcome || word('found')
+  if (lane === 'sqs') return outcome || word('queued')
   if (outcome === CONDITION) return word(isKept(got) ? 'kept' : 'taken')
   if (outcome) return outcome
   if (name === 'GetItem') return word(got && got.Item ? 'found' : 'missing')
@@ -239,7 +257,7 @@ function detailsOf({ sent, got, at, status, milliseconds, kind }) {
   return [
     element('p', { class: 'details__facts' }, facts),
     element('div', { class: 'details__blocks' },
-      kind !== 'answer' && kind !== 'phone' && kind !== 'note' && block('sent', sent),
-      kind !== 'request' && kind !== 'note' && block('got', got)),
+      ['request', 'call', 'push'].includes(kind) && block('sent', sent),
+      ['phone', 'call', 'answer', 'heard'].includes(kind) && block('got', got)),
   ]
 }

@@ -64,9 +64,11 @@ const SCENES = {
       return tapNew()
     }),
     secured: () => act('api_security').then(({ on }) => {
-      showSecured(on)
+      showPressed('secured', on)
       return tapNew()
     }),
+    withdrawn: () => act('withdraw_consent'),
+    merchant: () => act('merchant').then(({ on }) => showPressed('merchant', on)),
   },
   again: {
     heal: () => heal().then(() => phone.page.onShow()),
@@ -84,7 +86,7 @@ const SCENES = {
 let playing = false
 let busy = false // whether WeChat is
 let gone = false // whether the stack is
-let secured = false // whether the app has API security
+const pressed = { secured: false, merchant: false } // what is on until it is pressed again
 
 /** Play one scene at a time, under a heading of its own. */
 async function play(name, scene) {
@@ -123,7 +125,7 @@ function showScenes() {
   )
   document.querySelector('.scenes').replaceChildren(...Object.entries(SCENES).map(group))
   showBusy(busy)
-  showSecured(secured)
+  for (const [name, is] of Object.entries(pressed)) showPressed(name, is)
 }
 
 function showBusy(is) {
@@ -131,9 +133,9 @@ function showBusy(is) {
   document.querySelector('[data-scene=busy]').setAttribute('aria-pressed', String(busy))
 }
 
-function showSecured(is) {
-  secured = is
-  document.querySelector('[data-scene=secured]').setAttribute('aria-pressed', String(secured))
+function showPressed(name, is) {
+  pressed[name] = is
+  document.querySelector(`[data-scene=${name}]`).setAttribute('aria-pressed', String(is))
 }
 
 function show() {

@@ -14,6 +14,7 @@ const item = (operation, target, more = () => true) =>
   message => message.name === operation && message.target === target && more(message)
 const updates = (text, more = () => true) => message =>
   (message.sent.UpdateExpression || '').includes(text) && more(message)
+const isKept = ({ name, got }) => name === 'PutItem' && Boolean(got && got.Item && got.Item.sealed)
 const sealed = ({ got, outcome }) => !outcome && Boolean(got && got.opened)
 const exchanged = asked => asked.some(({ name, outcome }) => name === 'getPhoneNumber' && !outcome)
 const expired = ({ got, at }) => got && got.Item && got.Item.expires_at <= at
@@ -69,6 +70,21 @@ const WHY = {
     [item('BatchWriteItem', 'Sessions'), ['删除会话。', 'The session is deleted.']],
     [item('DeleteItem', 'Sessions'), ['删除会话。', 'The session is deleted.']],
 
+    [item('SendMessage', 'UserEvents'), [
+      '先入队，稍后处理：微信只等 5 秒。', 'Into a queue, for later: WeChat waits five seconds.']],
+    [item('SendMessage', 'PlatformEvents'), [
+      '先入队，稍后处理：微信只等 5 秒。', 'Into a queue, for later: WeChat waits five seconds.']],
+    [item('UpdateItem', 'Platform', updates('busy_until = :until')), [
+      '先占位：授权码只能用一次。', 'First a mark: an authorisation code works once.']],
+    [item('UpdateItem', 'Platform'), [
+      '票据与刷新令牌加密保存，旧的不会盖掉新的。', 'Tickets and refresh tokens are kept sealed; an older one replaces none.']],
+    [item('GetItem', 'Platform'), [
+      '平台的票据与商家的授权都在这里。', 'The ticket of the platform and what merchants authorised stand here.']],
+    [item('DeleteItem', 'AccessTokens'), [
+      '商家取消了授权：它的 access_token 一并删除。', "The merchant has withdrawn: its access_token goes, too."]],
+
+    [item('PutItem', 'PhoneExchanges', ({ function: name }) => name === 'user_events'), [
+      '做个标记：此前保存的号码不再给出。', 'A mark: no number that was kept before is given out any more.']],
     [item('PutItem', 'PhoneExchanges', ok), [
       '先占位：同一个 code 再来，也只会去微信兑换一次。',
       'First a mark: however often this code comes, it goes to WeChat once.']],
@@ -78,6 +94,8 @@ const WHY = {
     [item('PutItem', 'PhoneExchanges'), [
       '这个 code 已经兑换过：取回上次的结果，不再问微信。',
       'This code was exchanged already: the kept answer comes back, WeChat is not asked.']],
+    [(message, asked) => item('GetItem', 'PhoneExchanges')(message) && asked.some(isKept), [
+      '号码保存之后，用户撤回授权了吗？', 'Has the user withdrawn consent since the number was kept?']],
     [item('GetItem', 'PhoneExchanges'), [
       '看看另一个请求得到结果了没有。', 'Has the other request got its answer yet?']],
     [item('UpdateItem', 'PhoneExchanges'), [
@@ -112,6 +130,10 @@ const WHY = {
     [named('code2Session', ok), [
       '用 code + AppSecret 换 openid 和 session_key。两者都不离开后端。',
       'Code and AppSecret become openid and session_key. Neither ever leaves the backend.']],
+    [named('getComponentAccessToken', ok), [
+      '用票据换平台的令牌：同一时刻只有一个去换。', "The platform's own token, for its ticket: only one at a time gets it."]],
+    [named('getAuthorizerRefreshToken', ok), [
+      '授权码换刷新令牌：只能换一次，换到就保存。', 'The code is exchanged for the refresh token: once, and that is kept.']],
     [named('getStableAccessToken', ok), [
       '调微信接口要 access_token。稳定版：各服务器拿到同一个，不会互相挤掉。',
       "WeChat's API wants an access_token. The stable one is the same for all servers: none kills another's."]],
@@ -175,7 +197,32 @@ const WHY = {
     [({ name }) => name === 'DELETE /session', ['会话已删除。', 'The session is gone.']],
     [({ outcome }) => !outcome, ['会话有效。', 'The session is valid.']],
   ],
+  push: [
+    [() => true, [
+      '微信主动推送：先验签，再解密，最后看是谁的消息。',
+      'WeChat itself calls: the signature is checked, then the message is decrypted.']],
+  ],
+  heard: [
+    [({ got }) => got === 'success', [
+      '只回 success，微信就不再重发。', 'Exactly "success", so that WeChat does not send it again.']],
+    [() => true, ['不是微信发给本应用的：不多说一个字。', 'Not from WeChat, or not for this app: refused without a word.']],
+  ],
+  work: [
+    [named('user_events'), [
+      '从队列取出：结束会话、作废保存的号码、通知账号函数；办成才出队。',
+      'From the queue: end sessions, drop kept numbers, tell the account function; done only when all is.']],
+    [named('platform_events'), [
+      '从队列取出：用授权码换取刷新令牌，办成才出队。',
+      'From the queue: the code is exchanged for the refresh token; done only when that is kept.']],
+  ],
   note: [
+    [named('consent_withdrawn'), [
+      '用户撤回了手机号授权：删除号码是法定义务。',
+      'The user has withdrawn the phone number: to delete it is a legal duty.']],
+    [named('merchant_authorizes'), [
+      '商家管理员扫码，把小程序授权给第三方平台。', 'The owner of a mini-program authorises the third-party platform.']],
+    [named('merchant_withdraws'), [
+      '商家取消授权：令牌删除，它的用户不能再登录。', 'The merchant withdraws that: its tokens go, its users cannot log in.']],
     [named('refused'), [
       '用户拒绝：没有 code，什么也不发送。按钮还在，可以再点。',
       'The user refused: there is no code, so nothing is sent. The button is still there.']],
@@ -215,4 +262,7 @@ export const NOTES = {
   api_security_on: ['开启 API 安全', 'API security is switched on'],
   api_security_off: ['关闭 API 安全', 'API security is switched off'],
   healed: ['恢复正常', 'Healed'],
+  consent_withdrawn: ['用户撤回授权', 'Consent is withdrawn'],
+  merchant_authorizes: ['商家授权', 'A merchant authorises'],
+  merchant_withdraws: ['商家取消授权', 'A merchant withdraws'],
 }

@@ -34,7 +34,7 @@ def wechat() -> SimulatedWeChat:
 
 @pytest.fixture
 def client(feed: Feed, wechat: SimulatedWeChat) -> Client:
-    acts = Acts(wechat, feed, lambda *_: None, lambda: pytest.fail("not asked for"))
+    acts = Acts(wechat, feed, lambda *_: None, lambda: pytest.fail("not asked for"), lambda: 0)
     return Client(Front(api, feed, acts))
 
 
