@@ -13,6 +13,7 @@ from tests.races.scenarios import Figures
 
 _CASES: tuple[Callable[[Crowd], Figures], ...] = (
     scenarios.cold,
+    scenarios.cold_platform,
     scenarios.renewal,
     scenarios.rejected,
     partial(scenarios.rejected, errcode=40014, sticky=True),

@@ -32,6 +32,7 @@ from wechat_auth.settings import TokenMode
 from wechat_auth.storage import Aws, Item, Table
 
 PROCESSES, THREADS = 40, 5
+_PLATFORM = {"WeChatAppIds": "", "ComponentAppId": "wx0000000000000000"}
 _PATIENCE = 60.0  # seconds after which a process that does not report is an error
 _appids = itertools.count(1)
 
@@ -66,12 +67,14 @@ class World:
     @contextmanager
     def start(cls, dynamodb_url: str) -> "Iterator[World]":
         """Run a world around an engine for the length of a with block."""
-        tables = read_template(TEMPLATE, {"WeChatAppIds": "wx0000000000000000"}).tables
-        table = next(table for table in tables if table.logical_id == "AccessTokens")
+        application = read_template(TEMPLATE, _PLATFORM)
+        tables = {table.logical_id: table for table in application.tables}
+        tokens, platform = tables["AccessTokens"], tables["Platform"]
         wechat = SimulatedWeChat([])
         with serve(wechat) as server:
-            world = cls(Place(dynamodb_url, table.name, server.url), wechat)
-            embedded_aws.create_table(world.aws.dynamodb, table)
+            world = cls(Place(dynamodb_url, tokens.name, server.url, platform.name), wechat)
+            for table in (tokens, platform):
+                embedded_aws.create_table(world.aws.dynamodb, table)
             yield world
             world.aws.dynamodb.close()
 
@@ -81,12 +84,29 @@ class World:
         self.wechat.put_app(App(appid, APP_SECRET))
         return appid
 
+    def new_merchant(self) -> tuple[str, str]:
+        """Let a new app's owner authorise a new platform; return the appids of both.
+
+        The platform has a ticket, and nobody has asked for a token.
+        """
+        component, appid = f"wxc{next(_appids):015x}", self.new_app()
+        platform = self.wechat.set_up_platform(component)
+        platform.secret = APP_SECRET
+        platform.ticket()
+        platform.authorize(appid)
+        table = self.worker(appid, component=component).backend.platform_table
+        now, granted = int(self.now()), platform.authorizations[appid]
+        table.keep_ticket(platform.newest_ticket, now)
+        table.authorize(appid, granted.refresh_token, frozenset(granted.permissions), now)
+        return component, appid
+
     def worker(
         self,
         *appids: str,
         mode: TokenMode = "stable",
         sleep: Sleep | None = None,
         aws: Aws | None = None,
+        component: str = "",
     ) -> Worker:
         """Return a worker in this process; when it would sleep everybody's clock moves."""
         return Worker(
@@ -96,6 +116,7 @@ class World:
             mode=mode,
             clock=self.now,
             sleep=sleep or self.advance,
+            component=component,
         )
 
     def teams(self, count: int = 1, threads: int = 1) -> "AbstractContextManager[list[Team]]":
@@ -139,9 +160,15 @@ class Team(Process):
         super().__init__(team, place, threads, moved)
         self.threads = threads
 
-    def hire(self, appid: str, mode: TokenMode = "stable", skews: Sequence[float] = ()) -> None:
+    def hire(
+        self,
+        appid: str,
+        mode: TokenMode = "stable",
+        skews: Sequence[float] = (),
+        component: str = "",
+    ) -> None:
         """Let new workers take over, as many as there are threads."""
-        self.ask(Hire(appid, mode, tuple(skews) or (0.0,) * self.threads))
+        self.ask(Hire(appid, mode, tuple(skews) or (0.0,) * self.threads, component))
 
     def start_to(self, what: What, *, at: float = 0.0, workers: int | None = None) -> None:
         """Tell it to act; `report` waits for what comes of it."""
@@ -181,12 +208,19 @@ class Crowd:
                 crowd.all_at_once("get")
             yield crowd
 
-    def hire(self, appid: str, mode: TokenMode = "stable", skew: Skew = no_skew) -> None:
+    def hire(
+        self,
+        appid: str,
+        mode: TokenMode = "stable",
+        skew: Skew = no_skew,
+        component: str = "",
+    ) -> None:
         """Let everybody be a new worker of this app."""
         self.operations.clear()
         numbers = itertools.count()
         for member in self.members:
-            member.hire(appid, mode, [skew(next(numbers)) for _ in range(member.threads)])
+            skews = [skew(next(numbers)) for _ in range(member.threads)]
+            member.hire(appid, mode, skews, component)
 
     def all_at_once(
         self,

@@ -13,6 +13,7 @@ from wechat_auth.settings import TokenMode
 from wechat_auth.tokens.table import LEASE_SECONDS
 
 ENDPOINT: Mapping[TokenMode, str] = {"stable": "getStableAccessToken", "classic": "getAccessToken"}
+PLATFORM_CALLS = ("getComponentAccessToken", "getAuthorizerAccessToken")
 CALL = 1.0
 """Seconds that WeChat takes for a token, when it is slow on purpose."""
 SKEW = 60.0
@@ -83,6 +84,23 @@ def _cold(crowd: Crowd, mode: TokenMode, skew: Skew) -> Figures:
         prompt: _longest(outcomes) <= limit,
     }
     return _figures(crowd, _title(cold, mode), appid, outcomes, expected)
+
+
+def cold_platform(crowd: Crowd) -> Figures:
+    """A merchant's users come, and neither the platform nor the merchant has a token."""
+    world = crowd.world
+    component, appid = world.new_merchant()
+    crowd.hire(appid, component=component)
+    for call in PLATFORM_CALLS:
+        world.wechat.faults.add(Fault(call, "latency", seconds=CALL / 4))
+    outcomes = crowd.all_at_once("get")
+    world.wechat.faults.clear()
+    calls = {call: world.wechat.count(call, appid=each)
+             for call, each in zip(PLATFORM_CALLS, (component, appid), strict=True)}  # fmt: skip
+    expected = {f"exactly 1 {call}": count == 1 for call, count in calls.items()}
+    expected["every worker got a token that WeChat accepts"] = _all_accepted(outcomes)
+    title = _title(cold_platform, "stable")
+    return _figures(crowd, title, appid, outcomes, expected, calls=sum(calls.values()))
 
 
 def renewal(crowd: Crowd, mode: TokenMode = "stable", skew: Skew = no_skew) -> Figures:

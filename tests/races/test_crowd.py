@@ -19,6 +19,14 @@ def test_workers_that_start_together_make_one_token_call(crowd: Crowd, mode: Tok
     assert (figures.workers, figures.token_calls) == (200, 1)
 
 
+def test_merchants_workers_that_start_together_make_one_call_for_each_of_the_two_tokens(
+    crowd: Crowd,
+) -> None:
+    figures = scenarios.cold_platform(crowd)
+    assert figures.off == []
+    assert (figures.workers, figures.token_calls) == (200, 2)
+
+
 @both_modes
 def test_clocks_a_minute_apart_cost_a_bounded_number_of_calls(
     crowd: Crowd, mode: TokenMode

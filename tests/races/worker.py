@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from botocore.session import get_session
 
@@ -44,15 +44,21 @@ class Place:
     dynamodb_url: str
     table: str
     wechat_url: str
+    platform_table: str = ""
 
-    def settings(self, appids: Sequence[str], mode: TokenMode) -> Settings:
+    def settings(self, appids: Sequence[str], mode: TokenMode, component: str = "") -> Settings:
+        """Return the settings of who serves these apps or, with a platform, its merchants."""
+        own = [] if component else appids
         return Settings.from_env(
             {
                 **REQUIRED,
-                "WECHAT_APPIDS": ",".join(appids),
+                "WECHAT_APPIDS": ",".join(own),
+                "COMPONENT_APPID": component,
+                "PLATFORM_TABLE": self.platform_table,
+                "PLATFORM_EVENTS_QUEUE": "https://sqs/PlatformEvents",
                 "WECHAT_BASE_URLS": self.wechat_url,
                 "ACCESS_TOKEN_MODE": mode,
-                "APP_SECRETS_ID": ",".join(appids),
+                "APP_SECRETS_ID": component or ",".join(appids),
                 "ACCESS_TOKENS_TABLE": self.table,
             }
         )
@@ -91,6 +97,10 @@ class CountedWeChat(WeChat):
     def classic_access_token(self, appid: str, secret: str) -> AccessToken:
         self.token_calls += 1
         return super().classic_access_token(appid, secret)
+
+    def ask(self, call: str, *args: Any, **more: Any) -> dict[str, Any]:
+        self.token_calls += call in {"getComponentAccessToken", "getAuthorizerAccessToken"}
+        return super().ask(call, *args, **more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +142,7 @@ class Worker:
         sleep: Waits for seconds.
         connections: Its connections to WeChat.
         jitter: Gives a number between two by chance.
+        component: The platform, if the apps are its merchants'.
     """
 
     def __init__(
@@ -145,18 +156,22 @@ class Worker:
         sleep: Sleep = time.sleep,
         connections: Connections | None = None,
         jitter: Callable[[float, float], float] = random.uniform,
+        component: str = "",
     ) -> None:
         self.appid = appids[0]
         self.aws = aws
         self.wechat = CountedWeChat([place.wechat_url], connections)
         self._really_sleep, self._slept = sleep, 0.0
         self.backend = Backend(
-            place.settings(appids, mode),
+            place.settings(appids, mode, component),
             aws=aws,
             wechat=self.wechat,
             clock=clock,
             sleep=self._sleep,
         )
+        if component:
+            self.tokens = self.backend.access_tokens
+            return
         secrets = self.backend.secrets
         source = app_secret_source(mode, self.wechat, secrets)
         self.tokens = AccessTokens(
@@ -234,6 +249,7 @@ class Hire:
     appid: str
     mode: TokenMode
     skews: tuple[float, ...]
+    component: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +299,15 @@ def team(place: Place, threads: int, moved: Moved) -> Iterator[Callable[[Hire | 
                 return Report(outcomes, operations.copy())
             clocks = [partial(_time, moved, skew) for skew in order.skews]
             workers[:] = [
-                Worker(place, aws, [order.appid], mode=order.mode, clock=clock) for clock in clocks
+                Worker(
+                    place,
+                    aws,
+                    [order.appid],
+                    mode=order.mode,
+                    clock=clock,
+                    component=order.component,
+                )
+                for clock in clocks
             ]
             return None
 
