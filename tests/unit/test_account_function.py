@@ -26,7 +26,7 @@ TYPESCRIPT = (ROOT / "infra/account-function.d.ts").read_text("utf-8")
 GUIDES = [ROOT / "docs/account-function.md", ROOT / "docs/account-function.zh-CN.md"]
 USER = {"version": 1, "appid": "wx0123456789abcdef", "openid": "an-openid"}
 LOGIN = {**USER, "event": "login"}
-PHONE = {
+PHONE: dict[str, Any] = {
     **USER,
     "event": "phone",
     "phoneNumber": "13800138000",
