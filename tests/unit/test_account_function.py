@@ -162,17 +162,21 @@ def forgets_what_it_is_told_to(handler: Handler) -> None:
     account_id = handler(LOGIN, None)["accountId"]
     for told in (REVOKED | {"at": AT - 1}, REVOKED | {"revoked": [7, 99]}, MODIFIED):
         assert checked(handler(told, None)) == {}
-    assert handler(PHONE, None)["account"] == {"isNew": False}
+    assert handler(PHONE | {"openid": "on-another-phone"}, None)["accountId"] == account_id
+    abroad = PHONE | {"countryCode": "852"}
+    assert handler(abroad, None)["accountId"] == account_id
     for _ in range(2):
         assert checked(handler(REVOKED, None)) == {}
     assert handler(LOGIN, None)["accountId"] == account_id
-    stranger = handler(PHONE | {"openid": "a-stranger"}, None)
-    assert stranger["account"] == {"isNew": True}
-    assert stranger["accountId"] != account_id
+    for number in (abroad, PHONE):
+        stranger = handler(number | {"openid": f"whose +{number['countryCode']}"}, None)
+        assert stranger["account"] == {"isNew": True}
+        assert stranger["accountId"] != account_id
     for _ in range(2):
         assert checked(handler(CLOSED_BY_USER, None)) == {}
     assert handler(LOGIN, None) == {"account": {"needsPhone": True}}
-    assert handler(LOGIN | {"openid": "a-stranger"}, None)["accountId"] == stranger["accountId"]
+    other = LOGIN | {"openid": "whose +86"}
+    assert handler(other, None)["accountId"] == stranger["accountId"]
 
 
 def code(guide: Path, language: str) -> str:
