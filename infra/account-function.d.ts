@@ -28,7 +28,19 @@ export interface Phone {
   by: 'phoneCode' | 'encryptedData' | 'cloudID'
 }
 
-export type Message = Login | Phone
+/** WeChat has said something about a user; what is answered means nothing. */
+export interface UserEvent {
+  version: 1
+  event: 'user_authorization_revoke' | 'user_authorization_cancellation' | 'user_info_modified'
+  appid: string
+  at: number
+  openid?: string
+  revoked?: number[]
+  pluginId?: string
+  openPid?: string
+}
+
+export type Message = Login | Phone | UserEvent
 
 /** What the client is told. */
 export interface Account {

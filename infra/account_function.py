@@ -32,7 +32,22 @@ class Phone(TypedDict):
     by: Literal["phoneCode", "encryptedData", "cloudID"]
 
 
-Message = Login | Phone
+class UserEvent(TypedDict):
+    """WeChat has said something about a user; what is answered means nothing."""
+
+    version: Literal[1]
+    event: Literal[
+        "user_authorization_revoke", "user_authorization_cancellation", "user_info_modified"
+    ]
+    appid: str
+    at: int
+    openid: NotRequired[str]
+    revoked: NotRequired[list[int]]
+    pluginId: NotRequired[str]
+    openPid: NotRequired[str]
+
+
+Message = Login | Phone | UserEvent
 
 
 class Account(TypedDict, total=False):

@@ -67,6 +67,13 @@ for (const guide of ['docs/account-function.md', 'docs/account-function.zh-CN.md
       await assert.rejects(handler(PHONE), /accounts: HTTP 500/)
     })
 
+    it('hands on what it is told, and answers nothing', async () => {
+      const told = { ...USER, event: 'user_authorization_revoke', at: 1795830799, revoked: [8] }
+      answer = { status: 204, body: '' }
+      assert.deepEqual(await handler(told), {})
+      assert.deepEqual(asked.at(-1), ['POST', '/wechat/user_authorization_revoke', told])
+    })
+
     it('accepts events that it does not know', async () => {
       const before = asked.length
       assert.deepEqual(await handler({ ...USER, event: 'later' }), {})

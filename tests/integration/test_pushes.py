@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 import time_machine
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from local.invocations import Invocations
 from local.simulated_wechat import App, MessagePush, Phone, Pushed, SimulatedWeChat
 from tests.harness.api import Api
 from tests.harness.deployment import Asked, Deployment
 from tests.harness.leaks import Written, all_that_is_written
+from tests.harness.transform import ROOT
 
 REVOKED, CLOSED = "user_authorization_revoke", "user_authorization_cancellation"
 OK = (200, "success")
@@ -31,8 +33,13 @@ def written(capsys: pytest.CaptureFixture[str]) -> Iterator[Written]:
 
 
 @pytest.fixture
-def told(deployment: Deployment) -> Invocations:
-    return deployment.with_account_function(lambda *_: {})
+def told(deployment: Deployment) -> Iterator[Invocations]:
+    """An account function, all of whose messages must keep to the schema."""
+    invocations = deployment.with_account_function(lambda *_: {})
+    yield invocations
+    schema = json.loads((ROOT / "infra/account-function.schema.json").read_text("utf-8"))
+    for event in invocations.events:
+        Draft202012Validator(schema).validate(event)
 
 
 class TestReceiving:

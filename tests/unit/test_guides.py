@@ -10,8 +10,8 @@ from tests.harness.transform import ROOT, TEMPLATES
 
 _NAMES = (
     "api", "settings", "errors", "develop", "architecture", "deploy", "upgrade", "own-backend",
-    "account-function", "api-security", "operate", "cost", "access-token", "edge", "bench",
-    "faults",
+    "account-function", "push", "third-party-platform", "api-security", "operate", "cost",
+    "access-token", "edge", "bench", "faults",
 )  # fmt: skip
 GUIDES = [ROOT / "docs" / f"{name}.md" for name in _NAMES]
 ALL = [*GUIDES, *(path.with_suffix(".zh-CN.md") for path in GUIDES)]

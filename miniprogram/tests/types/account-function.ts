@@ -12,6 +12,10 @@ export async function handler(message: Message): Promise<Answer> {
       // @ts-expect-error nobody may be logged in
       message.openid.trim()
       return message.by === 'cloudID' ? { refuse: { title: '请升级微信' } } : {}
+    case 'user_authorization_revoke':
+      // @ts-expect-error WeChat may not say whose it is
+      message.openid.trim()
+      return message.revoked?.includes(8) && message.at > 0 ? {} : {}
     default:
       return {}
   }
