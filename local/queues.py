@@ -48,10 +48,8 @@ class Queues:
         """Forget what waits in the queues."""
         # Not PurgeQueue, which may be asked for once a minute.
         for queue in self._queues:
-            while given := self._receive(queue):
-                for message in given:
-                    receipt = message["ReceiptHandle"]
-                    self._sqs.delete_message(QueueUrl=queue.url, ReceiptHandle=receipt)
+            self._sqs.delete_queue(QueueUrl=queue.url)
+            self._sqs.create_queue(QueueName=queue.name)
 
     @contextmanager
     def worked_off(self) -> Iterator[None]:
