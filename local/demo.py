@@ -107,26 +107,21 @@ class Walk:
         who = {"phone": self.phone, "number": number, **self.app}
         return self.wechat("POST", "/_phone/tap", who)
 
-    def until(
-        self, ask: Callable[[], Answer], status: int, code: str = "", action: str = ""
-    ) -> Answer:
+    def until(self, ask: Callable[[], Answer], check: Callable[[Answer], Answer]) -> Answer:
         """Ask until what WeChat has pushed has been acted on, for a while.
 
-        Args:
-            ask: Asks.
-            status: What is expected in the end.
-            code: Of the problem, if that is one.
-            action: Of the problem.
+        Raises:
+            StepError: The last answer was not as `check` wants it.
         """
-        for _ in range(_ASKS):
+        for left in reversed(range(_ASKS)):
             self.wechat("POST", "/_control/deliveries")
-            answer = ask()
-            if answer.status == status:
-                break
+            try:
+                return check(ask())
+            except StepError:
+                if not left:
+                    raise
             time.sleep(_PAUSE)
-        if code:
-            return expect_problem(answer, status, code, action)
-        return expect(answer, status, {"token", "expiresAt"})
+        raise AssertionError
 
     def asked(self, endpoint: str) -> int:
         """Count WeChat's calls of one endpoint so far."""
@@ -136,7 +131,10 @@ class Walk:
 
 def login(walk: Walk) -> Answer:
     """Log in: POST /login with a wx.login code."""
-    answer = walk.api("POST", "/login", {"code": walk.login_code()})
+    return _logged_in(walk, walk.api("POST", "/login", {"code": walk.login_code()}))
+
+
+def _logged_in(walk: Walk, answer: Answer) -> Answer:
     expect(answer, 200, {"token", "expiresAt"})
     walk.token = answer.body["token"]
     return answer
@@ -330,12 +328,22 @@ def account_refused(walk: Walk) -> Answer:
     return expect_problem(answer, 403, "account_refused", "contact_support")
 
 
+def account_forgotten(walk: Walk) -> Answer:
+    """The user closes the WeChat account: it is told."""
+    walk.wechat("POST", "/_phone/close-account", {"phone": walk.phone, **walk.app})
+    return walk.until(
+        lambda: walk.api("POST", "/login", {"code": walk.login_code()}),
+        lambda answer: expect_account(answer, {"needsPhone": True}),
+    )
+
+
 ACCOUNT_STEPS: Final[tuple[Callable[[Walk], Answer], ...]] = (
     login_without_account,
     account_unavailable,
     account_made,
     account_known,
     account_refused,
+    account_forgotten,
 )
 """What an account function changes: on a stack of its own, since the others have none."""
 
@@ -380,9 +388,7 @@ def consent_withdrawn(walk: Walk) -> Answer:
     walk.wechat("POST", "/_phone/withdraw", {"phone": walk.phone, **walk.app})
     return walk.until(
         lambda: walk.api("POST", "/phone", {"code": walk.code}, walk.token),
-        422,
-        "phone_code_rejected",
-        "authorize_again",
+        lambda answer: expect_problem(answer, 422, "phone_code_rejected", "authorize_again"),
     )
 
 
@@ -391,9 +397,7 @@ def account_closed(walk: Walk) -> Answer:
     walk.wechat("POST", "/_phone/close-account", {"phone": walk.phone, **walk.app})
     return walk.until(
         lambda: walk.api("GET", "/session", token=walk.token),
-        401,
-        "session_invalid",
-        "login_again",
+        lambda answer: expect_problem(answer, 401, "session_invalid", "login_again"),
     )
 
 
@@ -406,10 +410,10 @@ def not_authorized(walk: Walk) -> Answer:
 def merchant_authorizes(walk: Walk) -> Answer:
     """The merchant authorises it: its users log in."""
     walk.wechat("POST", "/_control/platform/authorize", dict(walk.app))
-    code = walk.login_code()
-    answer = walk.until(lambda: walk.api("POST", "/login", {"code": code}), 200)
-    walk.token = answer.body["token"]
-    return answer
+    return walk.until(
+        lambda: walk.api("POST", "/login", {"code": walk.login_code()}),
+        lambda answer: _logged_in(walk, answer),
+    )
 
 
 def merchants_number(walk: Walk) -> Answer:
@@ -427,9 +431,7 @@ def merchant_withdraws(walk: Walk) -> Answer:
     walk.wechat("POST", "/_control/platform/withdraw", dict(walk.app))
     return walk.until(
         lambda: walk.api("POST", "/login", {"code": walk.login_code()}),
-        403,
-        "app_not_authorized",
-        "contact_support",
+        lambda answer: expect_problem(answer, 403, "app_not_authorized", "contact_support"),
     )
 
 
