@@ -11,6 +11,9 @@ from typing import Any, Final
 from Crypto.Cipher import AES
 
 from infra.api_client import hash_of
+from local.simulated_wechat import MessagePush
+from local.simulated_wechat.clock import Clock
+from local.stack import push_keys
 from local.template import REGION
 from wechat_auth.backend import Backend
 from wechat_auth.settings import Settings
@@ -37,6 +40,7 @@ SECURED: Final = "AppSecretsWithApiSecurity"
 _TOKEN: Final = "A" * 136
 _PHONE: Final = {"phoneNumber": NUMBER, "purePhoneNumber": NUMBER, "countryCode": "86"}
 _LIFE: Final = 86_400
+_USER_EVENT: Final = {"event": "user_info_modified", "appid": APPID, "at": 0, "openid": _OPENID}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,8 @@ def scene(environment: Mapping[str, str]) -> Scene:
     token, item = _session(environment)
     bearer = {"authorization": f"Bearer {token}"}
     encrypted = {"encryptedData": encrypt(_PHONE), "iv": IV}
+    push = MessagePush(APPID, Clock())
+    pushed = push.event("user_info_modified", _OPENID)
     events = {
         "login": _event("POST /login", {"code": "0a1B" * 8}),
         "phone": _event("POST /phone", {"code": "0a1b" * 16}, bearer),
@@ -78,18 +84,26 @@ def scene(environment: Mapping[str, str]) -> Scene:
         "access_token": {"appid": APPID},
         "end_sessions": {"appid": APPID, "openids": [_OPENID]},
         "refresh_access_token": {},
+        "wechat_push": _event("POST /wechat-push/{appid}", None)
+        | {
+            "pathParameters": {"appid": APPID},
+            "queryStringParameters": dict(pushed.query),
+            "body": (pushed.body or b"").decode(),
+        },
+        "user_events": {"Records": [{"messageId": "bench", "body": json.dumps(_USER_EVENT)}]},
     }
     answers: dict[str, object] = {
         "secured": {"appid": APPID, "secret": _SECRET, "id": SECURED},
         f"GetSecretValue:{environment['KEY_RING_ID']}": {"SecretString": KEY_RING},
         f"GetSecretValue:{environment['APP_SECRETS_ID']}": {
-            "SecretString": json.dumps({APPID: _SECRET})
+            "SecretString": json.dumps({APPID: {"secret": _SECRET, "push": push_keys(push)}})
         },
         f"GetSecretValue:{environment['API_CLIENTS_ID']}": {
             "SecretString": json.dumps({"bench": hash_of(_SECRET)})
         },
         f"GetItem:{sessions}": {"Item": item},
         "BatchWriteItem:": {"UnprocessedItems": {}},
+        "SendMessage:": {"MessageId": "bench", "MD5OfMessageBody": "0" * 32},
         f"Query:{sessions}": {"Items": [item], "Count": 1, "ScannedCount": 1},
         f"GetItem:{access_tokens}": {"Item": _access_token(access_tokens)},
         "/sns/jscode2session": {
