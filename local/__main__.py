@@ -41,7 +41,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     # Only now: it takes a second, in which Ctrl-C has to end things cleanly, too.
-    from local import console  # noqa: PLC0415
+    from local import console, sample  # noqa: PLC0415
     from local.docker import DockerMissingError, host_for_containers  # noqa: PLC0415
     from local.invocations import ACCOUNT_FUNCTION, NoHandlerError, handler_of  # noqa: PLC0415
     from local.stack import PortTakenError, Stack  # noqa: PLC0415
@@ -78,6 +78,8 @@ def main() -> int:
                 )
             )
             stack.invocations.functions |= functions
+            if not real:
+                sample.add_to(stack)
         except (NoAppError, PortTakenError, DockerMissingError, NoHandlerError) as error:
             print(error, file=sys.stderr)
             return 1

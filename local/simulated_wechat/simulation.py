@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final, Literal
 
+from . import sample
 from .answer import Answer, Call, answer
 from .api_security import ApiSecurity
 from .errors import WeChatError
@@ -75,6 +76,11 @@ class SimulatedWeChat:
             if name is not None:
                 self._phones[appid, name] = phone
             return phone
+
+    def add_sample(self) -> None:
+        """Let the first app have the sample user, whose codes always work (see `sample`)."""
+        with self._world.lock:
+            sample.add_to(self._world)
 
     @property
     def apps(self) -> tuple[App, ...]:
