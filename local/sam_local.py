@@ -1,14 +1,15 @@
 """`python -m local.sam_local`: the built functions in SAM CLI's Docker containers.
 
 Runs what a reader of docs/develop.md types, no more: `make run LISTEN=docker`, `sam local
-start-api` with the demo through it, and `sam local invoke` with each event of events/; then looks
-whether a container is left.
+start-api` with the demo through it, and `sam local invoke` with each event of events/. No container
+may be left when they are told to end.
 """
 
 import json
 import os
 import platform
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,8 +18,6 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
-import urllib3
-
 from infra.cloudformation import read_document
 from local import demo
 from local.docker import DockerMissingError, ask_engine, has_image, host_for_containers
@@ -26,8 +25,6 @@ from local.events import OUTCOMES, function_of, outcome
 from local.stack import TEMPLATE
 
 ROOT: Final = Path(__file__).parents[1]
-_LOGS: Final = ROOT / ".aws-sam"
-_API_URL: Final = "http://127.0.0.1:3010"
 _MINUTES_TO_START: Final = 10  # the first time, an image of half a gigabyte is fetched
 
 
@@ -50,28 +47,35 @@ def main() -> int:
 
 def walk() -> int:
     """Walk the demo through start-api, then send every event through invoke."""
+    host = host_for_containers()
     before = _containers()
-    wechat_url = f"http://{host_for_containers()}:3001"
-    with _serving([sys.executable, "-m", "local"], f"{wechat_url}/_control", LISTEN="docker"):
-        with _serving(_sam("start-api"), _API_URL):
-            failed = bool(demo.main(lambda: nullcontext((_API_URL, wechat_url))))
-        print()
-        if failed or not all([_invoked(name) for name in OUTCOMES]):
+    with _serving([sys.executable, "-m", "local"], host, 3000, LISTEN="docker"):
+        with _serving(_sam("start-api"), "127.0.0.1", 3010):
+            addresses = "http://127.0.0.1:3010", f"http://{host}:3001"
+            failed = demo.main(lambda: nullcontext(addresses))
+        _check_none_is_left(before, "start-api")
+        if failed:
             return 1
-    if left := _containers() - before:
-        raise SamError(f"containers were left: {', '.join(sorted(left))}")
-    return 0
+        outcomes = [_invoked(name) for name in OUTCOMES]
+        with _running(_sam("invoke", "login"), signal.SIGINT, stderr=subprocess.PIPE):
+            while _containers() <= before:
+                time.sleep(0.05)
+        _check_none_is_left(before, "invoke, interrupted,")
+    return 0 if all(outcomes) else 1
 
 
 @contextmanager
-def _serving(command: list[str], url: str, **variables: str) -> Iterator[None]:
-    """Run a server until the end of the with block."""
-    if _answers(url):
-        raise SamError(f"something else listens on {url}: stop it")
-    path = _LOGS / f"{command[-1] if command[1] == '-m' else command[2]}.log"
-    with path.open("wb") as log, _running(command, variables, stdout=log, stderr=log) as process:
+def _serving(command: list[str], host: str, port: int, **variables: str) -> Iterator[None]:
+    """Run a server until the end of the with block, which SIGTERM is."""
+    if _listens(host, port):
+        raise SamError(f"something else listens on {host}:{port}: stop it")
+    path = ROOT / f".aws-sam/{port}.log"
+    with (
+        path.open("wb") as log,
+        _running(command, signal.SIGTERM, variables, stdout=log, stderr=log) as process,
+    ):
         until = time.monotonic() + _MINUTES_TO_START * 60
-        while not _answers(url):
+        while not _listens(host, port):
             if process.poll() is not None or time.monotonic() > until:
                 raise SamError(f"{' '.join(command)} did not start; what it said is in {path}")
             time.sleep(0.2)
@@ -80,7 +84,10 @@ def _serving(command: list[str], url: str, **variables: str) -> Iterator[None]:
 
 @contextmanager
 def _running(
-    command: list[str], variables: Mapping[str, str] | None = None, **options: Any
+    command: list[str],
+    end: signal.Signals,
+    variables: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> "Iterator[subprocess.Popen[bytes]]":
     process = subprocess.Popen(  # noqa: S603 - all of it is ours
         command,
@@ -92,25 +99,30 @@ def _running(
     try:
         yield process
     finally:
-        # Not SIGTERM, at which `sam local invoke` leaves its container.
-        process.send_signal(signal.SIGINT)
-        process.wait()
+        process.send_signal(end)
+        process.communicate()
 
 
-def _answers(url: str) -> bool:
-    with urllib3.PoolManager(retries=False) as http:
-        try:
-            http.request("GET", url, timeout=1)
-        except urllib3.exceptions.HTTPError:
-            return False
+def _listens(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
     return True
+
+
+def _check_none_is_left(before: set[str], command: str) -> None:
+    if left := _containers() - before:
+        raise SamError(f"sam local {command} left {', '.join(sorted(left))}")
+    print(f"sam local {command} left no container", flush=True)
 
 
 def _invoked(name: str) -> bool:
     """Send an event, say what came of it, and tell whether that is as it should be."""
     began = time.perf_counter()
-    command = [*_sam("invoke"), _logical_id(function_of(name)), "-e", f"events/{name}.json"]
-    with _running(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    # SIGTERM would make SAM CLI leave the container.
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with _running(_sam("invoke", name), signal.SIGINT, **pipes) as process:
         result, log = process.communicate()
     if process.returncode:
         raise SamError(f"sam local invoke ended with {process.returncode}:\n{log.decode()}")
@@ -131,12 +143,12 @@ def _code_uri(resource: dict[str, Any]) -> object:
     return resource.get("Properties", {}).get("CodeUri")
 
 
-def _sam(command: str) -> list[str]:
-    overrides = [] if _architecture() == "x86_64" else ["--parameter-overrides", _ARM64]
-    return [".venv-sam/bin/sam", "local", command, *overrides]
-
-
-_ARM64: Final = "Architecture=arm64"
+def _sam(command: str, event: str = "") -> list[str]:
+    """Return a command of SAM CLI's, with the function and the file of an event."""
+    sent = [_logical_id(function_of(event)), "-e", f"events/{event}.json"] if event else []
+    overrides = ["--parameter-overrides", "Architecture=arm64"]
+    here = overrides if _architecture() == "arm64" else []
+    return [".venv-sam/bin/sam", "local", command, *sent, *here]
 
 
 def _architecture() -> str:

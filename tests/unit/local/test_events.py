@@ -20,6 +20,7 @@ ADDRESSES: Final = {"AWS_ENDPOINT_URL", "WECHAT_BASE_URLS"}
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     with Stack.start() as stack:
+        stack.environment.keep(clock=stack.wechat.clock.now)
         variables = read(LOCAL_ENV)["Parameters"]
         stack.environment.restart({name: variables[name] for name in variables.keys() - ADDRESSES})
         sample.add_to(stack)
@@ -36,14 +37,11 @@ def test_an_event_comes_out_as_it_should(stack: Stack, name: str) -> None:
     assert outcome(stack.invoke(function_of(name), read(name))) == OUTCOMES[name]
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in OUTCOMES if name not in {"session-logout", "end_sessions"}]
-)
-def test_an_event_comes_out_the_same_a_second_time_and_a_year_later(
-    stack: Stack, name: str
-) -> None:
+def test_the_events_come_out_the_same_a_second_time_and_a_year_later(stack: Stack) -> None:
     stack.wechat.clock.advance(365 * 86400)
-    assert outcome(stack.invoke(function_of(name), read(name))) == OUTCOMES[name]
+    names = OUTCOMES.keys() - {"session-logout"}
+    again = {name: outcome(stack.invoke(function_of(name), read(name))) for name in names}
+    assert again == {name: OUTCOMES[name] for name in names}
 
 
 def test_sam_local_changes_only_variables_that_the_template_names(stack: Stack) -> None:
