@@ -37,11 +37,10 @@ def test_an_event_comes_out_as_it_should(stack: Stack, name: str) -> None:
     assert outcome(stack.invoke(function_of(name), read(name))) == OUTCOMES[name]
 
 
-def test_the_events_come_out_the_same_a_second_time_and_a_year_later(stack: Stack) -> None:
+def test_all_but_the_logout_come_out_the_same_a_second_time_and_a_year_later(stack: Stack) -> None:
     stack.wechat.clock.advance(365 * 86400)
-    names = OUTCOMES.keys() - {"session-logout"}
-    again = {name: outcome(stack.invoke(function_of(name), read(name))) for name in names}
-    assert again == {name: OUTCOMES[name] for name in names}
+    again = {name: outcome(stack.invoke(function_of(name), read(name))) for name in OUTCOMES}
+    assert again == OUTCOMES | {"session-logout": "401 session_invalid"}
 
 
 def test_sam_local_changes_only_variables_that_the_template_names(stack: Stack) -> None:
