@@ -57,8 +57,8 @@ def walk() -> int:
         if failed:
             return 1
         outcomes = [_invoked(name) for name in OUTCOMES]
-        with _running(_sam("invoke", "login"), signal.SIGINT, stderr=subprocess.PIPE):
-            while _containers() <= before:
+        with _running(_sam("invoke", "login"), signal.SIGINT, stderr=subprocess.PIPE) as process:
+            while process.poll() is None and _containers() <= before:
                 time.sleep(0.05)
         _check_none_is_left(before, "invoke, interrupted,")
     return 0 if all(outcomes) else 1
@@ -121,8 +121,8 @@ def _invoked(name: str) -> bool:
     """Send an event, say what came of it, and tell whether that is as it should be."""
     began = time.perf_counter()
     # SIGTERM would make SAM CLI leave the container.
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with _running(_sam("invoke", name), signal.SIGINT, **pipes) as process:
+    sam, pipe = _sam("invoke", name), subprocess.PIPE
+    with _running(sam, signal.SIGINT, stdout=pipe, stderr=pipe) as process:
         result, log = process.communicate()
     if process.returncode:
         raise SamError(f"sam local invoke ended with {process.returncode}:\n{log.decode()}")
