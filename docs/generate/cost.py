@@ -284,9 +284,19 @@ def prices_table(*, chinese: bool) -> str:
         ("NAT gateway", "GB（处理）", "GB through it", p.nat_gb),
         ("Public IPv4 address", "小时", "hour", p.address_hour),
     ]
+    names_zh = {
+        "API Gateway, HTTP API": "API Gateway（HTTP API）",
+        "Lambda, arm64": "Lambda（arm64）",
+        "DynamoDB on demand": "DynamoDB（按需）",
+        "Data transfer": "数据传输",
+        "NAT gateway": "NAT 网关",
+        "Public IPv4 address": "公有 IPv4 地址",
+    }
     head = "| 服务 | 单位 | 美元 |" if chinese else "| service | for | USD |"
     rows = [
-        f"| {service} | {zh if chinese else en} | {price:.4g} |" for service, zh, en, price in items
+        f"| {names_zh.get(service, service) if chinese else service} | {zh if chinese else en} "
+        f"| {price:.4g} |"
+        for service, zh, en, price in items
     ]
     return "\n".join([head, "|---|---|--:|", *rows])
 
