@@ -139,7 +139,11 @@ def table(*, chinese: bool) -> str:
             [str(math.ceil(each.busiest_second)) for each in steady],
         ),
         ("USD a month", "每月费用（美元）", [money(each.month) for each in steady]),
-        ("**WeChat gives none, the last is still valid**", "**微信不可用，旧 token 仍有效**", ["", "", ""]),
+        (
+            "**WeChat gives none, the last is still valid**",
+            "**微信不可用，旧 token 仍有效**",
+            ["", "", ""],
+        ),
         ("token calls a second, at most", "每秒向微信取 token 次数上限", ["1"] * 3),
         (
             "read units a second",
@@ -149,7 +153,11 @@ def table(*, chinese: bool) -> str:
         ("**all at once, and there is none**", "**同时需要，而没有可用的**", ["", "", ""]),
         ("token calls at WeChat", "向微信取 token 次数", ["1"] * 3),
         ("reads, at most", "读取次数上限", [f"{each.reads:,}" for each in crush]),
-        ("writes that lose, at most", "条件不成立的写入上限", [f"{e.lost_writes:,}" for e in crush]),
+        (
+            "writes that lose, at most",
+            "条件不成立的写入上限",
+            [f"{e.lost_writes:,}" for e in crush],
+        ),
         (
             "seconds until all have it, at most",
             "全部拿到所需秒数上限",
