@@ -157,7 +157,7 @@ def test_everybody_can_read_every_scene(
             window.scene(scene)
             window.page.click(".part:last-child .row:last-child .message")
             found[scene] = window.violations(axe)
-    assert found == dict.fromkeys(SCENES, [])
+    assert {scene: faults for scene, faults in found.items() if faults} == {}
 
 
 def test_what_is_too_pale_is_found(window: Window, axe: str) -> None:
