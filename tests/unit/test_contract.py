@@ -81,9 +81,10 @@ def test_every_route_is_throttled_by_a_figure_of_its_own(application: Applicatio
 
 
 def test_the_problem_table_is_that_of_the_code(openapi: dict[str, Any]) -> None:
-    rows = openapi["components"]["schemas"]["Problem"]["oneOf"]
     documented = [
-        {name: constant["const"] for name, constant in row["properties"].items()} for row in rows
+        {name: each["enum"][0] for name, each in schema["allOf"][1]["properties"].items()}
+        for schema in openapi["components"]["schemas"].values()
+        if schema.get("allOf", [{}])[0].get("$ref") == "#/components/schemas/Problem"
     ]
     coded = [
         {
