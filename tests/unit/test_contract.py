@@ -94,6 +94,7 @@ def test_the_problem_table_is_that_of_the_code(openapi: dict[str, Any]) -> None:
             "action": problem.action,
         }
         for problem in PROBLEMS
+        if problem is not NO_SUCH_ROUTE  # no operation of the contract answers it
     ]
     assert sorted(documented, key=lambda row: row["code"]) == sorted(
         coded, key=lambda row: str(row["code"])
