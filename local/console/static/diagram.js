@@ -230,7 +230,7 @@ function result(message) {
   return word(name.startsWith('Delete') ? 'deleted' : 'written')
 }
 
-function detailsOf({ sent, got, at, status, milliseconds, kind }) {
+function detailsOf({ sent, got, at, status, milliseconds, kind, explained }) {
   const facts = [new Date(at * 1000).toLocaleTimeString(), status && `HTTP ${status}`,
     milliseconds !== null && `${milliseconds.toFixed(1)} ms`].filter(Boolean).join(' · ')
   const block = (name, body) => element('div', { class: 'details__block' },
@@ -238,6 +238,7 @@ function detailsOf({ sent, got, at, status, milliseconds, kind }) {
     element('pre', { tabindex: 0 }, body ? JSON.stringify(body, null, 2) : word('nothing')))
   return [
     element('p', { class: 'details__facts' }, facts),
+    explained && element('p', { class: 'details__explained' }, said(explained)),
     element('div', { class: 'details__blocks' },
       kind !== 'answer' && kind !== 'phone' && kind !== 'note' && block('sent', sent),
       kind !== 'request' && kind !== 'note' && block('got', got)),
