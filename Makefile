@@ -3,7 +3,6 @@
 
 PORT    ?= 3000
 LISTEN  ?= 127.0.0.1
-EVENT   ?= login
 RUNS    ?= 15
 VENV    ?= .venv
 PYTHON  ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
@@ -27,7 +26,7 @@ TRACKED   = git ls-files -z --cached --others --exclude-standard -- \
 TEMPLATES = template.yaml infra/egress.yaml infra/observability.yaml infra/edge.yaml
 # Within what sam build clears: a build that broke off, or one without us, is made again.
 BUILT     = .aws-sam/build/complete
-SOURCES   = template.yaml samconfig.toml $(wildcard infra/*.yaml local/sam_template.py) \
+SOURCES   = template.yaml samconfig.toml $(wildcard infra/*.yaml) \
 	$(shell find layers functions -name __pycache__ -prune -o -type f -print)
 NODE_MODULES = miniprogram/node_modules/.package-lock.json
 NEW_NODE  = 'const [a, b] = process.versions.node.split("."); process.exit(a > 18 || a == 18 && b > 17 ? 0 : 1)'
@@ -81,7 +80,6 @@ load: $(VENV)/installed ## Send visitors and faults for so many SECONDS, on Dyna
 build: python3.13 $(BUILT) ## Build what is deployed, and an SBOM of each layer (.aws-sam/build)
 $(BUILT): $(SOURCES) .venv-sam/installed
 	PATH="$(PYTHON313):$$PATH" $(SAM) build
-	.venv-sam/bin/python -m local.sam_template
 	for layer in crypto auth; do bill=.aws-sam/bill/$$layer; \
 		"$(PYTHON313)/python3.13" -m venv --clear --without-pip $$bill \
 		&& "$(PYTHON313)/python3.13" -m pip --python $$bill install $(LOCKED) layers/$$layer/requirements.txt \
@@ -93,10 +91,7 @@ $(BUILT): $(SOURCES) .venv-sam/installed
 demo-emulator: build $(VENV)/installed .venv-emulator/installed ## Play the demo on built functions under Lambda's emulator (Linux)
 	@$(BIN)/python -m local.emulator
 sam-local: build $(VENV)/installed ## Play the demo and send every event through sam local, in Docker containers
-	@export PORT=$(PORT); .venv-sam/bin/python -m local.sam_template && $(BIN)/python -m local.sam_local
-invoke: build $(VENV)/installed ## Send one event (EVENT=login) through sam local, while `make run LISTEN=docker` runs
-	@PORT=$(PORT) .venv-sam/bin/python -m local.sam_template
-	@PORT=$(PORT) $(BIN)/python -m local.sam_local $(EVENT)
+	@exec $(BIN)/python -m local.sam_local
 deploy-local: build $(VENV)/installed .venv-local-aws/installed ## Deploy to an AWS on this machine: no account, no Docker
 	@exec $(BIN)/python -m local.deployment
 deploy: build ## Deploy to an environment of samconfig.toml (ENV=dev)

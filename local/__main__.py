@@ -1,7 +1,8 @@
 """`python -m local`: the whole stack on one machine, until Ctrl-C.
 
-PORT chooses the port of the API (3000; the next two are used too), LISTEN the address of it all
-(127.0.0.1; "docker" for the one that containers reach), ACCOUNT the file of an account function
+PORT chooses the port of the API (3000; the next two are used too), LISTEN the address of the API
+and the simulated WeChat (127.0.0.1; 0.0.0.0 for phones on the same network; "docker" for the one
+that containers reach, where AWS then listens too), ACCOUNT the file of an account function
 (local/account_function.py is one), APPID the mini-program to serve with the real WeChat, whose
 AppSecret is asked for and kept in memory only. VERBOSE=1 shows what the functions log, which goes
 to a file otherwise.
@@ -11,6 +12,7 @@ import getpass
 import json
 import os
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -21,6 +23,7 @@ from http import HTTPStatus
 from io import TextIOBase
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from local.gateway import Served
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
 
 _HIGHEST_PORT = 65533  # two more are needed
 _LOOPBACK = "127.0.0.1"
+_HERE = frozenset({_LOOPBACK, "localhost"})
+_EVERYWHERE = "0.0.0.0"  # noqa: S104 - what LISTEN may say
+_NOWHERE = ("192.0.2.1", 9)  # RFC 5737: no machine has it, and nothing is sent there
 
 
 class NoAppError(Exception):
@@ -41,10 +47,10 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     # Only now: it takes a second, in which Ctrl-C has to end things cleanly, too.
-    from local import console  # noqa: PLC0415
+    from local import console, sample  # noqa: PLC0415
     from local.docker import DockerMissingError, host_for_containers  # noqa: PLC0415
     from local.invocations import ACCOUNT_FUNCTION, NoHandlerError, handler_of  # noqa: PLC0415
-    from local.stack import PortTakenError, Stack  # noqa: PLC0415
+    from local.stack import PortTakenError  # noqa: PLC0415
 
     def on_request(served: "Served") -> None:
         print(_line(served), file=terminal, flush=True)
@@ -60,24 +66,26 @@ def main() -> int:
         try:
             real = real_app(os.environ.get("APPID", ""))
             host = os.environ.get("LISTEN") or _LOOPBACK
-            if host == "docker":
+            in_containers = host == "docker"
+            if in_containers:
                 host = host_for_containers()
             account = os.environ.get("ACCOUNT")
             functions = {ACCOUNT_FUNCTION: handler_of(Path(account))} if account else {}
             parameters = {"AccountFunctionArn": "".join(functions)}
             stack = until_the_end.enter_context(
-                # The console is for a browser on this machine and for no other address.
-                console.start(int(port), on_request, parameters=parameters)
-                if host == _LOOPBACK and not real
-                else Stack.start(
-                    port=int(port),
+                console.start(
+                    int(port),
+                    on_request,
                     host=host,
+                    # A real AppSecret is for this machine alone.
+                    aws_host=host if in_containers and not real else _LOOPBACK,
                     parameters=parameters,
-                    wechat=real,
-                    on_request=on_request,
+                    real=real,
                 )
             )
             stack.invocations.functions |= functions
+            if not real:
+                sample.add_to(stack)
             until_the_end.enter_context(stack.alive())
         except (NoAppError, PortTakenError, DockerMissingError, NoHandlerError) as error:
             print(error, file=sys.stderr)
@@ -182,13 +190,14 @@ def welcome(stack: "Stack", log: str) -> str:
     """What listens where, and three calls that work now."""
     from local.calls import three_calls  # noqa: PLC0415 - see main
 
+    url, wechat_url = (on_network(each) for each in (stack.url, stack.wechat_url))
     wechat, calls = (
-        (stack.wechat_url, three_calls(stack.url, stack.wechat, stack.wechat_url))
-        if stack.wechat_url
-        else (f"the real one, for {stack.appid}", _real(stack))
+        (wechat_url, three_calls(url, stack.wechat, wechat_url))
+        if wechat_url
+        else (f"the real one, for {stack.appid}", _real(url))
     )
     routes = "\n".join(
-        f"    {route.method:6} {stack.url}{route.path}"
+        f"    {route.method:6} {url}{route.path}"
         for route in stack.application.routes
         if route.method
     )
@@ -200,28 +209,54 @@ The API is running; Ctrl-C ends it.
 {_console(stack)}{_account(stack)}    WeChat             {wechat}
     DynamoDB, Secrets  {stack.aws_url}
     Function logs      {log}
-
+{_reach(stack)}
 {calls}"""
 
 
-def _real(stack: "Stack") -> str:
+def on_network(url: str) -> str:
+    """Return a URL that listens on every address with one that other machines can open."""
+    if f"//{_EVERYWHERE}:" not in url:
+        return url
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(_NOWHERE)  # chooses the address of the way out
+            address = probe.getsockname()[0]
+        except OSError:  # this machine is on no network
+            address = _LOOPBACK
+    return url.replace(_EVERYWHERE, address)
+
+
+def _reach(stack: "Stack") -> str:
+    """What others on the network can reach, in a line."""
+    listening = {
+        "the API": stack.url,
+        "the simulated WeChat": stack.wechat_url,
+        "DynamoDB and Secrets Manager": stack.aws_url,
+    }
+    open_ = [name for name, url in listening.items() if url and urlsplit(url).hostname not in _HERE]
+    return f"\nWhoever reaches this address can call: {', '.join(open_)}.\n" if open_ else ""
+
+
+def _real(url: str) -> str:
     """How a phone gets a real login, before anything is deployed."""
     return f"""\
 In DevTools, open your mini-program (or miniprogram/demo with your appid in project.config.json
 and simulatedPhone empty in config.js), switch on "Do not verify valid domain names", and set
 
-    baseUrl: '{stack.url}'
+    baseUrl: '{url}'
 
-A phone on the same network: start with LISTEN=<this machine's address there>, use that address,
-and switch on the phone's debugging. Whoever is on that network can then call the API.
+A phone on the same network: start with LISTEN=0.0.0.0, and switch on the phone's debugging.
 """
 
 
 def _console(stack: "Stack") -> str:
-    """Where a browser can watch, if it can."""
-    if not stack.wechat_url or not stack.url.startswith(f"http://{_LOOPBACK}:"):
+    """Where a browser on this machine can watch, if it can."""
+    if urlsplit(stack.url).hostname not in {*_HERE, _EVERYWHERE}:
         return ""
-    return f"    In a browser       {stack.url}/ (the demo, and each message as it passes)\n"
+    shown = "each message as it passes"
+    if stack.wechat_url:
+        shown = f"the demo, and {shown}"
+    return f"    In a browser       {stack.url.replace(_EVERYWHERE, _LOOPBACK)}/ ({shown})\n"
 
 
 def _account(stack: "Stack") -> str:

@@ -78,11 +78,12 @@ class Stack:
 
     @classmethod
     @contextmanager
-    def start(
+    def start(  # noqa: PLR0913 - each is a choice of its own
         cls,
         *,
         port: int = 0,
         host: str = "127.0.0.1",
+        aws_host: str = "127.0.0.1",
         parameters: Mapping[str, str] | None = None,
         wechat: SimulatedWeChat | RealApp | None = None,
         on_request: Callable[[Served], None] | None = None,
@@ -97,11 +98,12 @@ class Stack:
         Args:
             port: Of the API; the simulated WeChat takes the next one, AWS the one after. 0: free
                 ports.
-            host: The address that all three listen on.
+            host: The address that the API and the simulated WeChat listen on.
+            aws_host: The address that DynamoDB and Secrets Manager, which holds the AppSecret,
+                listen on: another than loopback only if functions elsewhere ask them.
             parameters: Values of template parameters other than their defaults.
             wechat: A world to use instead of one with a single mini-program; or a mini-program to
-                serve with the real WeChat. DynamoDB and Secrets Manager, which holds its
-                AppSecret, then listen on loopback alone.
+                serve with the real WeChat.
             on_request: Called with each request that was answered, from the thread that did.
             template: The SAM template.
             functions: What runs its functions, instead of this process as it is.
@@ -130,7 +132,6 @@ class Stack:
             )
             wechat_url = "" if real else stack.enter_context(serve(world, ports[1], host)).url
             invocations = Invocations()
-            aws_host = _LOOPBACK if real else host
             aws_url = stack.enter_context(embedded_aws.serve(ports[2], aws_host, invocations))
             appids = [real.appid] if real else [app.appid for app in world.apps]
             application = read_template(

@@ -128,34 +128,42 @@ def table(*, chinese: bool) -> str:
     crush = [Crush(size) for size in SIZES]
     money = "{:.4f}".format
     rows = [
-        ("environments at work", "并发执行环境", [f"{size:,}" for size in SIZES]),
+        ("environments at work", "运行中的执行环境", [f"{size:,}" for size in SIZES]),
         ("**a day of traffic**", "**平常一天**", ["", "", ""]),
         ("token calls at WeChat", "向微信取 token 次数", [str(CALLS_A_DAY)] * 3),
-        ("DynamoDB reads", "DynamoDB 读", [f"{each.reads:,}" for each in steady]),
-        ("DynamoDB writes", "DynamoDB 写", [f"{each.writes:,}" for each in steady]),
+        ("DynamoDB reads", "DynamoDB 读取次数", [f"{each.reads:,}" for each in steady]),
+        ("DynamoDB writes", "DynamoDB 写入次数", [f"{each.writes:,}" for each in steady]),
         (
             f"read units in the busiest second (limit {READ_UNITS:,})",
-            f"最忙一秒的读单位（上限 {READ_UNITS:,}）",
+            f"最忙一秒的读取单位（上限 {READ_UNITS:,}）",
             [str(math.ceil(each.busiest_second)) for each in steady],
         ),
-        ("USD a month", "每月美元", [money(each.month) for each in steady]),
-        ("**WeChat gives none, the last still lives**", "**微信不给，旧的还活着**", ["", "", ""]),
-        ("token calls a second, at most", "每秒取 token 次数上限", ["1"] * 3),
+        ("USD a month", "每月费用（美元）", [money(each.month) for each in steady]),
+        (
+            "**WeChat gives none, the last is still valid**",
+            "**微信不可用，旧 token 仍有效**",
+            ["", "", ""],
+        ),
+        ("token calls a second, at most", "每秒向微信取 token 次数上限", ["1"] * 3),
         (
             "read units a second",
-            "每秒读单位",
+            "每秒读取单位",
             [str(math.ceil(each.read_units_a_second)) for each in outage],
         ),
-        ("**all at once, and there is none**", "**同时要，而一个都没有**", ["", "", ""]),
+        ("**all at once, and there is none**", "**同时需要，而没有可用的**", ["", "", ""]),
         ("token calls at WeChat", "向微信取 token 次数", ["1"] * 3),
-        ("reads, at most", "读，上限", [f"{each.reads:,}" for each in crush]),
-        ("writes that lose, at most", "落败的写，上限", [f"{e.lost_writes:,}" for e in crush]),
+        ("reads, at most", "读取次数上限", [f"{each.reads:,}" for each in crush]),
         (
-            "seconds until everybody has it, at most",
-            "所有人拿到为止的秒数上限",
+            "writes that lose, at most",
+            "条件不成立的写入上限",
+            [f"{e.lost_writes:,}" for e in crush],
+        ),
+        (
+            "seconds until all have it, at most",
+            "全部拿到所需秒数上限",
             [f"{each.seconds:.1f}" for each in crush],
         ),
-        ("USD, once", "一次的美元", [money(each.cost) for each in crush]),
+        ("USD, once", "每次费用（美元）", [money(each.cost) for each in crush]),
     ]
     lines = [
         f"| {name_zh if chinese else name} | {' | '.join(cells)} |" for name, name_zh, cells in rows

@@ -292,9 +292,19 @@ def prices_table(*, chinese: bool) -> str:
         ("NAT gateway", "GB（处理）", "GB through it", p.nat_gb),
         ("Public IPv4 address", "小时", "hour", p.address_hour),
     ]
+    names_zh = {
+        "API Gateway, HTTP API": "API Gateway（HTTP API）",
+        "Lambda, arm64": "Lambda（arm64）",
+        "DynamoDB on demand": "DynamoDB（按需）",
+        "Data transfer": "数据传输",
+        "NAT gateway": "NAT 网关",
+        "Public IPv4 address": "公有 IPv4 地址",
+    }
     head = "| 服务 | 单位 | 美元 |" if chinese else "| service | for | USD |"
     rows = [
-        f"| {service} | {zh if chinese else en} | {price:.4g} |" for service, zh, en, price in items
+        f"| {names_zh.get(service, service) if chinese else service} | {zh if chinese else en} "
+        f"| {price:.4g} |"
+        for service, zh, en, price in items
     ]
     return "\n".join([head, "|---|---|--:|", *rows])
 
@@ -402,7 +412,7 @@ LIMITS: Final = (
           "Service Quotas：DynamoDB 单表写吞吐"),
     Limit("WeChat, stable_token calls a day", "微信 stable_token 每日调用", 500_000,
           lambda _: _DAY / TOKEN_LIFE, "nothing: one token serves all",
-          "无需操作：全体共用一个令牌"),
+          "无需操作：所有执行环境共用一个 access_token"),
 )  # fmt: skip
 
 
@@ -487,14 +497,14 @@ def growth_table(*, chinese: bool) -> str:
 def limits_table(*, chinese: bool) -> str:
     """Return the limits, the first to be met first."""
     rows = [
-        "| 上限 | 默认值 | 每天登录数到此触及 | 调高什么 |"
+        "| 上限 | 默认值 | 达到时的每天登录数 | 调高什么 |"
         if chinese
-        else "| limit | by default | met at logins a day | what to raise |",
+        else "| limit | by default | reached at logins a day | what to raise |",
         "|---|--:|--:|---|",
     ]
     for each in sorted(LIMITS, key=Limit.met_at):
         at = each.met_at()
-        met = ("永不" if chinese else "never") if math.isinf(at) else f"{_round(at):,}"
+        met = ("不会达到" if chinese else "never") if math.isinf(at) else f"{_round(at):,}"
         name = each.name_zh if chinese else each.name
         remedy = each.remedy_zh if chinese else each.remedy
         rows.append(f"| {name} | {each.allowed:,} | {met} | {remedy} |")

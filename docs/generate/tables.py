@@ -19,6 +19,7 @@ from wechat_auth.errors import ERRCODES, ERRCODES_OF_CALL, PROBLEMS, Errcode, Pr
 ROOT: Final = Path(__file__).parents[2]
 SETTINGS_ZH: Final = Path(__file__).with_name("settings.zh-CN.yaml")
 REMEDIES_ZH: Final = Path(__file__).with_name("remedies.zh-CN.yaml")
+DETAILS_ZH: Final = Path(__file__).with_name("details.zh-CN.yaml")
 READMES: Final = (ROOT / "README.md", ROOT / "README.zh-CN.md")
 SETTINGS: Final = (ROOT / "docs/settings.md", ROOT / "docs/settings.zh-CN.md")
 ERRORS: Final = (ROOT / "docs/errors.md", ROOT / "docs/errors.zh-CN.md")
@@ -28,18 +29,48 @@ SECURITY: Final = (ROOT / "SECURITY.md", ROOT / "SECURITY.zh-CN.md")
 
 
 def errors_table(*, chinese: bool) -> str:
-    """Return the problem codes that a client can meet."""
-    head = (
-        "| `code` | HTTP | `action` | `title` | WeChat errcode |\n|---|---|---|---|---|\n"
-        if not chinese
-        else "| `code` | HTTP | `action` | `title` | 微信 errcode |\n|---|---|---|---|---|\n"
+    """Return the problem codes that a client can meet.
+
+    Raises:
+        ValueError: A problem's detail has no Chinese text, or a text no problem.
+    """
+    wechat, meaning = (
+        ("微信 errcode", "含义（`detail`）") if chinese else ("WeChat errcode", "`detail`")
+    )
+    head = f"| `code` | HTTP | `action` | `title` | {meaning} | {wechat} |"
+    details = (
+        chinese_details() if chinese else {problem.code: problem.detail for problem in PROBLEMS}
     )
     rows = [
         f"| `{problem.code}` | {problem.status} | `{problem.action}` | "
-        f"{problem.title_zh if chinese else problem.title_en} | {_errcodes_of(problem)} |"
+        f"{problem.title_zh if chinese else problem.title_en} | {details[problem.code]} | "
+        f"{_errcodes_of(problem)} |"
         for problem in PROBLEMS
     ]
-    return head + "\n".join(rows)
+    return "\n".join([head, "|---|---|---|---|---|---|", *rows])
+
+
+def chinese_details(described: Path = DETAILS_ZH) -> dict[str, str]:
+    """Return the detail of each problem in Chinese, by its code.
+
+    Raises:
+        ValueError: A problem has no Chinese text, or a text no problem.
+    """
+    return _translated({problem.code for problem in PROBLEMS}, described)
+
+
+def chinese_remedies(described: Path = REMEDIES_ZH) -> dict[str, str]:
+    """Return each remedy in Chinese, by its English text.
+
+    Args:
+        described: Each in Chinese, by the first errcode that has it.
+
+    Raises:
+        ValueError: A remedy has no Chinese text, or a text no remedy.
+    """
+    first = {remedy: names[0] for remedy, names in _by_remedy().items()}
+    texts = _translated(set(first.values()), described)
+    return {remedy: texts[name] for remedy, name in first.items()}
 
 
 def remedies_table(*, chinese: bool, described: Path = REMEDIES_ZH) -> str:
@@ -52,10 +83,7 @@ def remedies_table(*, chinese: bool, described: Path = REMEDIES_ZH) -> str:
     Raises:
         ValueError: A remedy has no Chinese text, or a text no remedy.
     """
-    by_remedy: dict[str, list[str]] = {}
-    for name, meaning in _all_errcodes():
-        if meaning.remedy:
-            by_remedy.setdefault(meaning.remedy, []).append(name)
+    by_remedy = _by_remedy()
     head = (
         "| WeChat errcode | `remedy` |"
         if not chinese
@@ -64,11 +92,9 @@ def remedies_table(*, chinese: bool, described: Path = REMEDIES_ZH) -> str:
     if not chinese:
         rows = [f"| {', '.join(names)} | {remedy} |" for remedy, names in by_remedy.items()]
         return "\n".join([head, "|---|---|", *rows])
-    texts: dict[str, str] = yaml.safe_load(described.read_text("utf-8"))
-    if wrong := {names[0] for names in by_remedy.values()} ^ texts.keys():
-        raise ValueError(f"in Chinese or here alone, in {described}: {', '.join(sorted(wrong))}")
+    texts = chinese_remedies(described)
     rows = [
-        f"| {', '.join(names)} | {texts[names[0]]} | {remedy} |"
+        f"| {', '.join(names)} | {texts[remedy]} | {remedy} |"
         for remedy, names in by_remedy.items()
     ]
     return "\n".join([head, "|---|---|---|", *rows])
@@ -228,6 +254,22 @@ def main() -> None:
 def _all_errcodes() -> list[tuple[str, Errcode]]:
     special = [(f"{code} ({call})", meaning) for (call, code), meaning in ERRCODES_OF_CALL.items()]
     return [(str(code), meaning) for code, meaning in ERRCODES.items()] + special
+
+
+def _by_remedy() -> dict[str, list[str]]:
+    """The errcodes of each remedy."""
+    by_remedy: dict[str, list[str]] = {}
+    for name, meaning in _all_errcodes():
+        if meaning.remedy:
+            by_remedy.setdefault(meaning.remedy, []).append(name)
+    return by_remedy
+
+
+def _translated(names: set[str], described: Path) -> dict[str, str]:
+    texts: dict[str, str] = yaml.safe_load(described.read_text("utf-8"))
+    if wrong := names ^ texts.keys():
+        raise ValueError(f"in Chinese or here alone, in {described}: {', '.join(sorted(wrong))}")
+    return texts
 
 
 def _errcodes_of(problem: Problem) -> str:

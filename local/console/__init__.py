@@ -16,7 +16,7 @@ from local.console.front import Front
 from local.console.recorder import WatchedWeChat, recorded
 from local.gateway import Served
 from local.simulated_wechat import App
-from local.stack import Stack
+from local.stack import RealApp, Stack
 
 
 @contextmanager
@@ -25,22 +25,30 @@ def start(
     on_request: Callable[[Served], None] | None = None,
     feed: Feed | None = None,
     parameters: Mapping[str, str] | None = None,
+    *,
+    host: str = "127.0.0.1",
+    aws_host: str = "127.0.0.1",
+    real: RealApp | None = None,
 ) -> Iterator[Stack]:
-    """Run a stack whose API answers a browser at / with the console; for loopback alone.
+    """Run a stack whose API answers a browser on this machine at / with the console.
 
     Args:
         port: As in Stack.start.
         on_request: As in Stack.start; the console's own requests are none of the API's.
         feed: Where the messages go, if somebody else wants to see them too.
         parameters: As in Stack.start.
+        host: As in Stack.start; the console answers loopback alone.
+        aws_host: As in Stack.start.
+        real: A mini-program to serve with the real WeChat: the page then only watches.
 
     Raises:
         PortTakenError: As Stack.start.
     """
     feed = feed or Feed()
-    wechat = WatchedWeChat([App(APPID, secrets.token_hex(16), cloud=True)], feed)
+    wechat = None if real else WatchedWeChat([App(APPID, secrets.token_hex(16), cloud=True)], feed)
 
-    wechat.set_up_platform(COMPONENT)
+    if wechat:
+        wechat.set_up_platform(COMPONENT)
 
     def invoke(name: str, event: object) -> Any:
         return stack.invoke(name, event)
@@ -48,17 +56,19 @@ def start(
     def work_off() -> int:
         return stack.queues.work_off()
 
-    acts = Acts(wechat, feed, invoke, lambda: stack.environment, work_off)
+    acts = Acts(wechat, feed, invoke, lambda: stack.environment, work_off) if wechat else None
 
     with Stack.start(
         port=port,
+        host=host,
+        aws_host=aws_host,
         parameters=parameters,
-        wechat=wechat,
+        wechat=real or wechat,
         on_request=on_request,
         functions=lambda application, environment: recorded(application, environment, wechat, feed),
         front=lambda api: Front(api, feed, acts),
     ) as stack:
-        wechat.deliver()  # the platform's first ticket, before anybody watches
+        stack.wechat.deliver()  # the platform's first ticket, before anybody watches
         try:
             yield stack
         finally:

@@ -29,6 +29,7 @@ class Message:
         got: What came back, as JSON.
         status: HTTP status, or None.
         outcome: Empty for success; else WeChat's errcode, AWS's error code or a problem's code.
+        explained: What an error means and what to do, in Chinese and in English, or None.
         milliseconds: How long it took, or None.
         at: When it was over, in seconds since the epoch.
     """
@@ -43,6 +44,7 @@ class Message:
     got: Any = None
     status: int | None = None
     outcome: str = ""
+    explained: tuple[str, str] | None = None
     milliseconds: float | None = None
     at: float = field(default_factory=time.time)
 

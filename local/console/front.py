@@ -1,7 +1,8 @@
 """The console's own addresses in front of the API's: GET / for a browser, and /_console/.
 
-Everything else goes to the API untouched. So does what is asked under another host's name: a page
-elsewhere whose name was made to lead here (DNS rebinding) finds no console. What acts needs the
+Everything else goes to the API untouched. So does what comes from another machine, and what is
+asked under another host's name: a page elsewhere whose name was made to lead here (DNS rebinding)
+finds no console. What acts needs the
 console's own Origin besides.
 """
 
@@ -53,10 +54,10 @@ class Front:
     Args:
         api: Gets what is not the console's.
         feed: Its messages are the events.
-        acts: What the page may do.
+        acts: What the page may do; None if it may only watch, because WeChat is the real one.
     """
 
-    def __init__(self, api: "WSGIApplication", feed: Feed, acts: Acts) -> None:
+    def __init__(self, api: "WSGIApplication", feed: Feed, acts: Acts | None) -> None:
         self._api = api
         self._feed = feed
         self._acts = acts
@@ -79,11 +80,11 @@ class Front:
             case "GET" if path == "events":
                 return self._events(request)
             case "GET" if path == "latest":
-                return _json({"latest": self._feed.latest})
+                return _json({"latest": self._feed.latest, "watchOnly": self._acts is None})
             case "GET" if path in self._files:
                 return _file(self._files[path])
-            case "POST" if path.startswith("acts/"):
-                return self._act(request, path.removeprefix("acts/"))
+            case "POST" if self._acts and path.startswith("acts/"):
+                return self._act(request, self._acts, path.removeprefix("acts/"))
         return _json({"error": f"no {request.method} {request.path} here"}, 404)
 
     def _events(self, request: Request) -> Response:
@@ -105,7 +106,7 @@ class Front:
 
         return Response(stream(), content_type="text/event-stream; charset=utf-8")
 
-    def _act(self, request: Request, name: str) -> Response:
+    def _act(self, request: Request, acts: Acts, name: str) -> Response:
         if not _is_same_origin(request) or request.mimetype != "application/json":
             return _json({"error": "only this console may act"}, 403)
         request.max_content_length = _MAX_BODY
@@ -117,13 +118,13 @@ class Front:
         if not isinstance(phone, str) or not phone.isalnum():
             return _json({"error": "phone names who acts, in letters and digits"}, 400)
         try:
-            return _json(self._acts(name, phone))
+            return _json(acts(name, phone))
         except UnknownActError:
             return _json({"error": "no such act"}, 404)
 
 
 def _is_mine(request: Request) -> bool:
-    if _host(request) not in _LOOPBACK:
+    if _host(request) not in _LOOPBACK or request.remote_addr not in _LOOPBACK:
         return False
     if request.path == "/":
         # Only for a browser: who calls the API by mistake gets the API's own answer.

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from botocore.awsrequest import AWSPreparedRequest
 
-from local.console import masking
+from local.console import explanation, masking
 from local.console.feed import Feed, Kind, Lane, Message
 from local.runtime import Call, Context, Environment, Handler, Runtime
 from local.simulated_wechat import App, SimulatedWeChat
@@ -27,7 +27,7 @@ from local.simulated_wechat.answer import Answer as WeChatAnswer
 from local.simulated_wechat.endpoints import BY_PATH
 from local.simulated_wechat.request import Request
 from local.template import Application
-from wechat_auth.connections import Answer, Connections
+from wechat_auth.connections import Answer, Connections, TransportError
 from wechat_auth.settings import Settings
 from wechat_auth.wechat import WeChat
 
@@ -119,9 +119,16 @@ class WatchedWeChat(SimulatedWeChat):
 
 
 def recorded(
-    application: Application, environment: Environment, wechat: WatchedWeChat, feed: Feed
+    application: Application, environment: Environment, wechat: WatchedWeChat | None, feed: Feed
 ) -> Runtime:
-    """Return the functions, telling the feed what each is asked, asks and answers."""
+    """Return the functions, telling the feed what each is asked, asks and answers.
+
+    Args:
+        application: What the functions are.
+        environment: What they share.
+        wechat: The simulated WeChat that they ask, or None for the real one.
+        feed: Is told.
+    """
     recorder = Recorder(application, feed)
     clients = [environment.aws.dynamodb, environment.aws.secrets_manager, environment.aws.sqs]
     if application.environment["ACCOUNT_FUNCTION_ARN"]:
@@ -131,7 +138,7 @@ def recorded(
         client.meta.events.register("before-parse", recorder.before_parse)
         client.meta.events.register("response-received", recorder.response_received)
     base_urls = Settings.from_env(application.environment).wechat_base_urls
-    environment.keep(wechat=WeChat(base_urls, _Connections(wechat)))
+    environment.keep(wechat=WeChat(base_urls, _Connections(wechat) if wechat else _Watched(feed)))
     return Runtime(application, partial(recorder.call, environment.call))
 
 
@@ -180,7 +187,7 @@ class Recorder:
             self._feed.publish(message(end, status=500, outcome="raised"))
             raise
         text = result.get("body") or ""
-        got = masking.plain(text) if pushed else masking.shown_json(text)
+        got: Any = masking.plain(text) if pushed else masking.shown_json(text)
         outcome = got.get("code", "") if isinstance(got, dict) and "action" in got else ""
         self._feed.publish(
             message(
@@ -188,6 +195,7 @@ class Recorder:
                 got=got,
                 status=result.get("statusCode"),
                 outcome=outcome,
+                explained=explanation.of_problem(outcome, got["detail"]) if outcome else None,
                 milliseconds=(time.perf_counter() - began) * 1000,
             )
         )
@@ -263,6 +271,53 @@ class _Connections(Connections):
             return super().request(method, url, body=body, **more)
 
 
+class _Watched(Connections):
+    """Connections to the real WeChat that tell the feed of each call."""
+
+    def __init__(self, feed: Feed) -> None:
+        super().__init__()
+        self._feed = feed
+
+    def request(self, method: str, url: str, *, body: bytes | None = None, **more: Any) -> Answer:
+        began = time.perf_counter()
+        try:
+            answer = super().request(method, url, body=body, **more)
+        except TransportError:
+            self._tell(method, url, body, None, began)
+            raise
+        self._tell(method, url, body, answer, began)
+        return answer
+
+    def _tell(
+        self, method: str, url: str, body: bytes | None, answer: Answer | None, began: float
+    ) -> None:
+        serving = _serving.get()
+        if serving is None:
+            return
+        address = urlsplit(url)
+        asked = Request.parse(method, f"{address.path}?{address.query}", body or b"", "")
+        endpoint = BY_PATH.get(asked.path)
+        name = endpoint.name if endpoint else masking.plain(asked.path)
+        got = masking.shown_json(answer.content) if answer else None
+        said = got if isinstance(got, dict) else {}
+        errcode = said.get("errcode") or 0
+        self._feed.publish(
+            Message(
+                "call",
+                "wechat",
+                name,
+                serving.request,
+                serving.function,
+                sent=masking.shown(dict(asked.query)) | _body(masking.shown_json(asked.body)),
+                got=got,
+                status=answer.status if answer else None,
+                outcome=str(errcode or "") if answer else "no answer",
+                explained=explanation.of_errcode(name, errcode, str(said.get("errmsg"))),
+                milliseconds=(time.perf_counter() - began) * 1000,
+            )
+        )
+
+
 def _asked(request: Request) -> _Asked:
     """What tells one request from another on both ends of the wire."""
     return request.method, request.path, tuple(sorted(request.query.items())), request.body
@@ -279,5 +334,9 @@ def _sent(event: Mapping[str, Any]) -> Any:
     if authorization := event["headers"].get("authorization"):
         sent["Authorization"] = masking.shown(authorization, "Authorization")
     sent |= masking.shown(event.get("queryStringParameters") or {})
-    body = masking.shown_json(event.get("body") or "")
-    return sent | (body if isinstance(body, dict) else {"body": body} if body else {})
+    return sent | _body(masking.shown_json(event.get("body") or ""))
+
+
+def _body(body: Any) -> dict[str, Any]:
+    """What is shown of a body, by names."""
+    return body if isinstance(body, dict) else {"body": body} if body else {}

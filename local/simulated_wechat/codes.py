@@ -26,6 +26,7 @@ class Code:
         person: Whose it is, in which app.
         phone_info: What a phone code is exchanged for.
         used: Whether it has been exchanged.
+        lasting: Whether it can be exchanged again and again, for good.
     """
 
     kind: Literal["login", "phone"]
@@ -33,6 +34,11 @@ class Code:
     person: Person
     phone_info: Mapping[str, object]
     used: bool = False
+    lasting: bool = False
+
+    def use(self) -> None:
+        """Use it up, if it can be."""
+        self.used = not self.lasting
 
 
 class Codes:
@@ -71,7 +77,11 @@ class Codes:
         code = self._codes.get(text)
         if code is None:
             raise WeChatError(40029)
-        code.used = True
+        code.use()
+
+    def keep(self, code: Code) -> None:
+        """Add a lasting code."""
+        self._codes.keep(code.text, code)
 
     def _keep(self, code: Code) -> Code:
         self._codes[code.text] = code

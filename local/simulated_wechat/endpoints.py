@@ -33,7 +33,7 @@ def code2session(world: World, request: Request) -> Reply:
         raise WeChatError(40029)
     if code.used:
         raise WeChatError(40163)
-    code.used = True
+    code.use()
     if not world.settings.login_replaces_session_key:
         person.session_key = new_session_key()
     reply: Reply = {"session_key": person.live_session_key(), "openid": person.openid}
@@ -74,7 +74,7 @@ def get_phone_number(world: World, request: Request) -> Reply:
         raise WeChatError(40013)
     if code.used or (openid is not None and openid != code.person.openid):
         raise WeChatError(40029)
-    code.used = True
+    code.use()
     world.billed.exchanges[code.text] += 1
     return {**_OK, "phone_info": dict(code.phone_info)}
 

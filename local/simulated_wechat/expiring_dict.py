@@ -15,9 +15,12 @@ class Expiring(Generic[K, V]):
         self._clock = clock
         self._life = life
         self._kept: dict[K, tuple[float, V]] = {}
+        self._lasting: dict[K, V] = {}
 
     def get(self, key: K) -> V | None:
         """Return what was put in under `key`; None if nothing was, or it is gone."""
+        if key in self._lasting:
+            return self._lasting[key]
         until, value = self._kept.get(key, (0.0, None))
         return value if until > self._clock.now() else None
 
@@ -30,3 +33,7 @@ class Expiring(Generic[K, V]):
                 break
             del self._kept[oldest]
         self._kept[key] = (now + self._life, value)
+
+    def keep(self, key: K, value: V) -> None:
+        """Put an item in for good."""
+        self._lasting[key] = value

@@ -71,6 +71,17 @@ class OpenData:
         """Note that WeChat itself made this phone ciphertext now."""
         self._ciphertexts[appid, encrypted_data_hash(encrypted_data)] = int(self._clock.now())
 
+    def keep_phone(self, appid: str, encrypted_data: str) -> None:
+        """As `remember_phone`, for good."""
+        digest = encrypted_data_hash(encrypted_data)
+        self._ciphertexts.keep((appid, digest), int(self._clock.now()))
+
+    def keep_cloud_id(
+        self, appid: str, openid: str, cloud_id: str, data: Mapping[str, object]
+    ) -> None:
+        """Keep `data` for good, under a cloudID that is given."""
+        self._cloud.keep(cloud_id, _CloudData(appid, openid, data))
+
     def created(self, appid: str, digest: str) -> int | None:
         """Return when a phone ciphertext was made; None if unknown, too old or another app's."""
         return self._ciphertexts.get((appid, digest))

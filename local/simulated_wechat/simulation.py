@@ -7,6 +7,7 @@ from dataclasses import replace
 from threading import Event, Thread
 from typing import Final, Literal
 
+from . import sample
 from .answer import Answer, Call, answer
 from .api_security import ApiSecurity
 from .deliveries import ATTEMPTS, Deliveries, Delivery
@@ -82,6 +83,11 @@ class SimulatedWeChat:
                 self._phones[appid, name] = phone
             return phone
 
+    def add_sample(self) -> None:
+        """Let the first app have the sample user, whose codes always work (see `sample`)."""
+        with self._world.lock:
+            sample.add_to(self._world)
+
     @property
     def apps(self) -> tuple[App, ...]:
         """The apps as they are now."""
@@ -123,8 +129,7 @@ class SimulatedWeChat:
         """
         with self._world.lock:
             app = self._world.app(appid or next(iter(self._world.apps)))
-            known = self._world.message_push
-            return known.setdefault(app.appid, MessagePush(app.appid, self.clock))
+            return self._world.push_of(app.appid)
 
     @property
     def deliveries(self) -> Deliveries:

@@ -9,13 +9,13 @@ from .clock import Clock
 from .codes import Codes
 from .deliveries import Deliveries
 from .errors import WeChatError
+from .message_push import MessagePush
 from .open_data import OpenData
 from .quotas import Quotas
 from .tokens import AccessTokens
 
 if TYPE_CHECKING:
     from .api_security import ApiSecurity
-    from .message_push import MessagePush
     from .people import Person
     from .platform import ThirdPartyPlatform
 
@@ -102,6 +102,10 @@ class World:
             return self.apps[appid]
         except KeyError:
             raise WeChatError(40013) from None
+
+    def push_of(self, appid: str) -> MessagePush:
+        """Return the message push of an app, in safe mode, as its console has it."""
+        return self.message_push.setdefault(appid, MessagePush(appid, self.clock))
 
     def tell(self, person: "Person", event: str, revoke_info: str | None = None) -> None:
         """Push what has happened to a user to whoever serves their mini-program."""

@@ -9,6 +9,9 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Response, Route
 DESKTOP = (1280, 800)
 PHONE = (400, 800)
 _SECONDS_20 = 20_000
+_VIOLATIONS = """() => axe.run(document, { runOnly: ['wcag2a', 'wcag2aa'] }).then(found => (
+    found.violations.flatMap(({ id, nodes }) => nodes.map(({ target, failureSummary }) => (
+        [id, target, failureSummary.split('\\n')[1]].join(' '))))))"""
 
 
 class Window:
@@ -109,6 +112,13 @@ class Window:
         sentence = rows[at].query_selector(".why")
         assert sentence
         return sentence.text_content() or ""
+
+    def violations(self, axe: str) -> list[str]:
+        """What axe-core's rules of WCAG 2 A and AA object to; contrast of 4.5:1 is one."""
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(axe)
+        found: list[str] = self.page.evaluate(_VIOLATIONS)
+        return found
 
     def _console(self, message: ConsoleMessage) -> None:
         address = message.location["url"]

@@ -82,7 +82,7 @@ def test_the_types_that_openapi_typescript_makes_compile_in_what_uses_them(tmp_p
     assert (compiled.returncode, compiled.stdout) == (0, "")
 
 
-def test_the_client_that_openapi_python_client_makes_logs_in(
+def test_the_client_that_openapi_python_client_makes_logs_in_and_knows_each_error(
     running_stack: Stack, tmp_path: Path
 ) -> None:
     made = run(
@@ -90,7 +90,13 @@ def test_the_client_that_openapi_python_client_makes_logs_in(
         "--meta", "none", "--output-path", tmp_path / "wechat_auth_client", cwd=tmp_path,
     )  # fmt: skip
     assert (tmp_path / "wechat_auth_client/client.py").exists(), made.stdout
+    assert "omitted" not in made.stdout + made.stderr
     shutil.copy(_CLIENTS / "usage.py", tmp_path)
     code = running_stack.wechat.phone().login()
     used = run(PYTHON, "usage.py", running_stack.url, code, cwd=tmp_path)
-    assert (used.stdout, used.stderr) == ("logged in\n", "")
+    assert used.stderr == ""
+    assert used.stdout.splitlines() == [
+        "logged in",
+        "login_code_rejected 422 login_again",
+        "invalid_request 400 fix_request",
+    ]

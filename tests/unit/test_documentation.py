@@ -77,6 +77,12 @@ def test_a_remedy_without_a_chinese_text_is_an_error(tmp_path: Path) -> None:
         tables.remedies_table(chinese=True, described=tmp_path / "remedies.yaml")
 
 
+def test_a_problem_without_a_chinese_detail_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "details.yaml").write_text("invalid_request: 格式有误\n", "utf-8")
+    with pytest.raises(ValueError, match="wechat_unavailable"):
+        tables.chinese_details(tmp_path / "details.yaml")
+
+
 def test_a_missing_place_for_a_table_is_an_error() -> None:
     with pytest.raises(ValueError, match="<!-- errors -->"):
         tables.render_errors("# nothing", chinese=False)

@@ -230,12 +230,21 @@ def test_every_environment_has_its_own_stack_and_a_value_for_every_parameter() -
         own = "" if environment == "default" else f"-{environment}"
         assert settings["stack_name"] == f"wechat-auth{own}"
         assert settings["capabilities"] == "CAPABILITY_IAM CAPABILITY_AUTO_EXPAND"
+        # Cost-allocation tags; CloudFormation hands them on to the resources and nested stacks.
+        assert settings["tags"] == f"service=wechat-auth environment={environment}"
     assert {e: overrides(samconfig, e).get("CanaryDeployment", "false") for e in environments} == {
         "default": "false",
         "dev": "false",
         "staging": "true",
         "prod": "true",
     }
+
+
+def test_sam_sync_adds_no_layer_of_its_own() -> None:
+    """The functions bring no requirements.txt, so a nested stack with their layer has no use."""
+    samconfig = tomllib.loads((ROOT / "samconfig.toml").read_text("utf-8"))
+    assert samconfig["default"]["sync"]["parameters"]["dependency_layer"] is False
+    assert not list(ROOT.glob("functions/*/requirements.txt"))
 
 
 def test_an_environment_that_is_not_there_is_named_with_those_that_are() -> None:

@@ -171,16 +171,20 @@ class Sessions:
             account_id=account.account_id,
             claims=account.claims,
         )
+        self.keep(session)
+        token = base64.urlsafe_b64encode(user + issued_at.to_bytes(_ISSUED, "big") + secret)
+        return IssuedSession(token.decode().rstrip("="), session.expires_at, session, account.hints)
+
+    def keep(self, session: Session) -> None:
+        """Write a session down: one write."""
         self._table.put(
             {
-                "user": user,
+                "user": session.user,
                 "session": session.sort_key,
                 "sealed": self._seal(session),
                 "expires_at": session.expires_at,
             }
         )
-        token = base64.urlsafe_b64encode(user + issued_at.to_bytes(_ISSUED, "big") + secret)
-        return IssuedSession(token.decode().rstrip("="), session.expires_at, session, account.hints)
 
     def learn(self, session: Session, account: Account) -> None:
         """Let a session know what is new about the account, unless it has ended: one write."""
@@ -203,7 +207,7 @@ class Sessions:
         Raises:
             AuthError: ``session_invalid`` if it is malformed, unknown, expired or logged out.
         """
-        user, sort_key = _read_token(token)
+        user, sort_key = place_of(token)
         return self._living(user, sort_key)
 
     def find_with_history(self, token: str) -> History:
@@ -212,7 +216,7 @@ class Sessions:
         Raises:
             AuthError: ``session_invalid``.
         """
-        user, sort_key = _read_token(token)
+        user, sort_key = place_of(token)
         newest, counter = self._newest(user)
         session = next((one for one in newest if one.sort_key == sort_key), None)
         if session is None:
@@ -352,8 +356,12 @@ class Sessions:
         return f"{self._table.name}|{user.hex()}|{sort_key}|{expires_at}"
 
 
-def _read_token(token: str) -> tuple[bytes, str]:
-    """Take a token apart; one that could not have been issued is refused like an unknown one."""
+def place_of(token: str) -> tuple[bytes, str]:
+    """Return the partition and the sort key of a token's session.
+
+    Raises:
+        AuthError: ``session_invalid``, as for an unknown token, if it could not have been issued.
+    """
     try:
         decoded = base64.b64decode(token + "==", altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):

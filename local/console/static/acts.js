@@ -23,9 +23,14 @@ export function somebodyNew() {
   people += 1
 }
 
+/** The number of the newest message, and whether the page may only watch (the real WeChat). */
+export async function state() {
+  return (await asked('/_console/latest')).json()
+}
+
 /** The number of the newest message. */
 export async function latest() {
-  return (await (await asked('/_console/latest')).json()).latest
+  return (await state()).latest
 }
 
 /** fetch, whose failure says what to do. */

@@ -248,7 +248,7 @@ function result(message) {
   return word(name.startsWith('Delete') ? 'deleted' : 'written')
 }
 
-function detailsOf({ sent, got, at, status, milliseconds, kind }) {
+function detailsOf({ sent, got, at, status, milliseconds, kind, explained }) {
   const facts = [new Date(at * 1000).toLocaleTimeString(), status && `HTTP ${status}`,
     milliseconds !== null && `${milliseconds.toFixed(1)} ms`].filter(Boolean).join(' · ')
   const block = (name, body) => element('div', { class: 'details__block' },
@@ -256,6 +256,7 @@ function detailsOf({ sent, got, at, status, milliseconds, kind }) {
     element('pre', { tabindex: 0 }, body ? JSON.stringify(body, null, 2) : word('nothing')))
   return [
     element('p', { class: 'details__facts' }, facts),
+    explained && element('p', { class: 'details__explained' }, said(explained)),
     element('div', { class: 'details__blocks' },
       ['request', 'call', 'push'].includes(kind) && block('sent', sent),
       ['phone', 'call', 'answer', 'heard'].includes(kind) && block('got', got)),

@@ -1,6 +1,6 @@
 // The console: what can be pressed, and the feed of what then really passed.
 
-import { act, latest, somebodyNew } from './acts.js'
+import { act, latest, somebodyNew, state as consoleState } from './acts.js'
 import { makeDiagram } from './diagram.js'
 import { element } from './dom.js'
 import { startPhone } from './phone.js'
@@ -9,6 +9,7 @@ import { language, speak, word } from './words.js'
 const diagram = makeDiagram(document.querySelector('.diagram'))
 const screen = document.querySelector('.phone__screen')
 const toast = document.querySelector('.toast')
+const { watchOnly } = await consoleState() // with the real WeChat: its phones are real, too
 let phone
 
 const tapNew = async () => phone.page.onPhoneNumber(await phone.tap())
@@ -106,6 +107,7 @@ async function play(name, scene) {
 }
 
 function showScenes() {
+  if (watchOnly) return
   const button = ([name, scene]) => element('button', {
     type: 'button',
     class: 'scene',
@@ -130,6 +132,7 @@ function showScenes() {
 
 function showBusy(is) {
   busy = is
+  if (watchOnly) return
   document.querySelector('[data-scene=busy]').setAttribute('aria-pressed', String(busy))
 }
 
@@ -157,9 +160,15 @@ function show() {
 document.querySelector('.language').addEventListener('click', () => {
   speak(language === 'en' ? 'zh-CN' : 'en')
   show()
-  phone.speak()
+  if (phone) phone.speak()
 })
 
+if (watchOnly) {
+  document.body.classList.add('watch-only')
+  document.body.dataset.busy = 'false'
+  document.querySelector('.top__hint').dataset.word = 'watchHint'
+  diagram.begin('real')
+}
 show()
 const feed = new EventSource('/_console/events')
 const live = document.querySelector('.live')
@@ -182,5 +191,5 @@ feed.addEventListener('error', () => showGone(true))
 feed.addEventListener('open', () => {
   if (gone) showBusy(false) // another WeChat
   showGone(false)
-  if (!phone) play('open', newPhone)
+  if (!phone && !watchOnly) play('open', newPhone)
 })

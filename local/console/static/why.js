@@ -4,7 +4,7 @@
 export function why(message, asked) {
   const rules = WHY[message.kind] || []
   const rule = rules.find(([applies]) => applies(message, asked))
-  return rule ? rule[1] : ['', '']
+  return rule ? rule[1] : message.explained || ['', '']
 }
 
 const named = (name, more = () => true) => message => message.name === name && more(message)
@@ -149,9 +149,9 @@ const WHY = {
     [named('checkEncryptedData', ok), [
       '再问微信：这段密文真是你加密的吗？防止伪造的号码。',
       'Did WeChat really encrypt this? Otherwise a number could be forged.']],
-    [named('checkEncryptedData'), [
+    [named('checkEncryptedData', ({ outcome }) => outcome === '1'), [
       '微信没加密过它：按解不开处理。', 'WeChat did not: it counts as undecryptable.']],
-    [named('checkSessionKey'), ['问微信：这个 session_key 还是现在的吗？', 'Is this session_key the live one?']],
+    [named('checkSessionKey', ({ outcome }) => !outcome || outcome === '87009'), ['问微信：这个 session_key 还是现在的吗？', 'Is this session_key the live one?']],
     [named('getPhoneNumber', isBusy), [
       '微信说“系统繁忙”。手机号 code 没被用掉。',
       'WeChat says "system busy". The code of the tap is not spent.']],

@@ -10,6 +10,12 @@ export async function loggedIn(code: string): Promise<string> {
   throw new Error('action' in error ? error.action : error.message)
 }
 
+export async function rejected(code: string): Promise<'login_again' | undefined> {
+  const { error } = await api.POST('/login', { body: { code } })
+  // The code tells the action: no other type would compile.
+  return error && 'code' in error && error.code === 'login_code_rejected' ? error.action : undefined
+}
+
 export async function openid(token: string): Promise<string | undefined> {
   const { data } = await api.POST('/introspect', { body: { token } })
   return data && data.active ? data.openid : undefined

@@ -22,6 +22,11 @@ def api(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     return [json.dumps([environ["REQUEST_METHOD"], environ["PATH_INFO"]]).encode()]
 
 
+def on_this_machine(front: Front) -> Client:
+    """A browser whose address is loopback, unless a test says another."""
+    return Client(lambda environ, start: front({"REMOTE_ADDR": "127.0.0.1"} | environ, start))
+
+
 @pytest.fixture
 def feed() -> Feed:
     return Feed()
@@ -35,7 +40,7 @@ def wechat() -> SimulatedWeChat:
 @pytest.fixture
 def client(feed: Feed, wechat: SimulatedWeChat) -> Client:
     acts = Acts(wechat, feed, lambda *_: None, lambda: pytest.fail("not asked for"), lambda: 0)
-    return Client(Front(api, feed, acts))
+    return on_this_machine(Front(api, feed, acts))
 
 
 def went_to_the_api(response: TestResponse) -> bool:
@@ -51,6 +56,23 @@ def act(client: Client, name: str, host: str = "127.0.0.1:3000", **changes: Any)
 
 
 # ------------------------------------------------------------------------- what is the console's
+
+
+def test_another_machine_gets_none_of_it_by_whatever_name(client: Client) -> None:
+    for path in ("/", "/_console/events", "/_console/latest"):
+        response = client.get(
+            path,
+            headers={**HTML, "Host": "127.0.0.1:3000"},
+            environ_base={"REMOTE_ADDR": "192.0.2.7"},
+        )
+        assert went_to_the_api(response)
+
+
+def test_with_the_real_wechat_the_page_only_watches(feed: Feed) -> None:
+    client = on_this_machine(Front(api, feed, None))
+    latest = client.get("/_console/latest", headers={"Host": "127.0.0.1:3000"})
+    assert latest.json == {"latest": 0, "watchOnly": True}
+    assert act(client, "login").status_code == 404
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:3000", "localhost:3000", "localhost", "[::1]:3000"])
@@ -220,7 +242,10 @@ def text_of(part: object) -> str:
 
 def test_a_new_browser_begins_with_what_comes_next(client: Client, feed: Feed) -> None:
     feed.publish(Message("note", "phone", "refused"))
-    assert client.get("/_console/latest", headers={"Host": "localhost"}).json == {"latest": 1}
+    assert client.get("/_console/latest", headers={"Host": "localhost"}).json == {
+        "latest": 1,
+        "watchOnly": False,
+    }
     response = client.get("/_console/events", headers={"Host": "localhost"}, buffered=False)
     stream = iter(response.response)
     next(stream)

@@ -43,8 +43,22 @@ def test_make_run_names_the_console_if_there_is_one() -> None:
     with console.start() as stack:
         line = f"    In a browser       {stack.url}/ "
         assert run.welcome(stack, "log").count(line) == 1
-    with Stack.start(host="localhost") as stack:
+        assert "Whoever" not in run.welcome(stack, "log")
+    with Stack.start(host="127.0.0.2") as stack:
         assert "In a browser" not in run.welcome(stack, "log")
+
+
+def test_on_the_network_the_simulated_aws_is_not() -> None:
+    with console.start(host="0.0.0.0") as stack:  # noqa: S104 - what LISTEN may say
+        assert stack.aws_url.startswith("http://127.0.0.1:")
+        told = "\nWhoever reaches this address can call: the API, the simulated WeChat.\n"
+        assert told in run.welcome(stack, "log")
+
+
+def test_functions_in_containers_reach_the_simulated_aws() -> None:
+    with console.start(host="127.0.0.2", aws_host="127.0.0.2") as stack:
+        assert stack.aws_url.startswith("http://127.0.0.2:")
+        assert "DynamoDB and Secrets Manager.\n" in run.welcome(stack, "log")
 
 
 def test_with_an_account_function_its_messages_are_shown_and_masked() -> None:

@@ -44,6 +44,15 @@ def test_the_app_secret_is_within_reach_of_this_machine_alone() -> None:
         assert urllib3.request("GET", stack.url.replace("0.0.0.0", "127.0.0.1")).status == 404  # noqa: S104
 
 
+def test_on_the_network_the_api_is_told_by_an_address_that_a_phone_can_open() -> None:
+    with Stack.start(wechat=APP, host="0.0.0.0") as stack:  # noqa: S104 - what LISTEN may say
+        welcome = run.welcome(stack, "log")
+    assert "//0.0.0.0" not in welcome
+    assert run.on_network(stack.url) in welcome
+    assert f"    In a browser       {stack.url.replace('0.0.0.0', '127.0.0.1')}/ " in welcome  # noqa: S104
+    assert "\nWhoever reaches this address can call: the API.\n" in welcome
+
+
 def test_an_address_that_wechat_does_not_let_in_is_explained_on_the_terminal() -> None:
     real = SimulatedWeChat([App(APP.appid, APP.secret, ip_whitelist=("192.0.2.1",))])
     said: list[str] = []
