@@ -4,15 +4,28 @@ from collections.abc import Iterator
 
 import pytest
 
+from local import APPID, COMPONENT
+from local.simulated_wechat import App, SimulatedWeChat
+from local.stack import Stack
 from tests.harness.engine import engine
-from tests.harness.fixtures import api, running_stack
+from tests.harness.fixtures import api
 from tests.harness.leaks import all_that_is_written
+from tests.harness.runtime import TestedRuntime
 from tests.hostile.faults.integrity import leaks_in
 from tests.hostile.faults.matrix import Matrix
 
-__all__ = ["api", "engine", "running_stack"]
+__all__ = ["api", "engine"]
 
 _matrix = Matrix()
+
+
+@pytest.fixture(scope="package")
+def running_stack() -> Iterator[Stack]:
+    """A stack that has a third-party platform's table and queue, for the requests that need one."""
+    wechat = SimulatedWeChat([App(APPID, "0" * 32, cloud=True)])
+    wechat.set_up_platform(COMPONENT)
+    with Stack.start(functions=TestedRuntime, wechat=wechat) as stack:
+        yield stack
 
 
 @pytest.fixture
