@@ -2,9 +2,11 @@
 
 import time
 
+from local import COMPONENT
 from tests.harness.api import Api
 from tests.harness.deployment import Deployment
 from tests.harness.leaks import Secrets
+from wechat_auth.platform.table import BUSY_SECONDS
 
 _LEASE = 16  # seconds: none is longer
 _IN_PROGRESS = 26  # seconds: as long as POST /phone may take
@@ -30,9 +32,16 @@ def assert_nothing_is_half_written(deployment: Deployment) -> None:
     for item in deployment.items("PhoneExchanges"):
         if "sealed" in item:
             assert item.keys() == {"id", "sealed", "expires_at"}
-        else:
+        elif item.keys() != {"id", "expires_at"}:  # the mark of consent withdrawn
             assert item.keys() == {"id", "worker", "in_progress_until", "expires_at"}
             assert float(item["in_progress_until"]["N"]) <= now + _IN_PROGRESS
+    for item in deployment.items("Platform"):
+        assert float(item.get("busy_until", {"N": "0"})["N"]) <= now + BUSY_SECONDS
+        assert ("busy_until" in item) == ("worker" in item)
+        if "sealed" in item:
+            place = "|".join((deployment.table("Platform"), COMPONENT, item["appid"]["S"]))
+            unseal = deployment.backend.secrets.unseal
+            assert unseal(item["sealed"]["B"], purpose="platform", context=place)
 
 
 def leaks_in(text: str, deployment: Deployment, api: Api | None = None) -> list[str]:
