@@ -64,6 +64,16 @@ class TestLogin:
         assert api.login(phone.login(), appid=MERCHANT).status == 200
         assert asked("getComponentAccessToken") == 2
 
+    def test_a_token_that_does_not_come_spends_no_code(self, scene: Scene, api: Api) -> None:
+        phone = scene.authorized()
+        scene.deployment.clear("AccessTokens")
+        scene.deployment.cold_start()
+        scene.wechat.faults.add(Fault("getComponentAccessToken", "drop_after"))
+        code = phone.login()
+        answer = api.login(code, appid=MERCHANT)
+        assert answer.problem == (503, "wechat_unavailable", "retry")
+        assert api.login(code, appid=MERCHANT).status == 200
+
 
 class TestPhoneNumbers:
     def test_a_merchants_user_gets_the_phone_number_once_however_often_it_is_asked(

@@ -271,13 +271,13 @@ def schedule_with_platform(scene: Scene) -> Ask:
     scene = scene.of_merchant()
 
     def ask() -> Outcome:
-        """Say what the schedule came to for all together: one fault has one name."""
+        """Say what failed first, if anything: what comes after may fail by that."""
         try:
             said = scene.deployment.stack.invoke("refresh_access_token", {}).values()
         except FunctionError as error:
             return cast("AuthError", error.__cause__).problem.code
-        failed = set(said) - {"renewed", "fresh", "0 found"}
-        return " ".join(sorted(failed)) or ("renewed" if "renewed" in said else "fresh")
+        failed = (what for what in said if what not in {"renewed", "fresh", "0 found"})
+        return str(next(failed, "renewed" if "renewed" in said else "fresh"))
 
     return ask
 
