@@ -64,7 +64,7 @@ class Scene:
     def authorizing(self) -> Authorization:
         """Let a merchant authorise the platform, which has not heard of it yet."""
         platform = self.platform()
-        self.deployment.wechat.put_app(App(MERCHANT, "0" * 32, cloud=True))
+        self.deployment.wechat.put_app(App(MERCHANT, "", cloud=True))
         platform.authorize(MERCHANT)
         return platform.authorizations[MERCHANT]
 
@@ -267,6 +267,9 @@ def login_of_merchant(scene: Scene) -> Ask:
     return lambda: outcome(scene.api.login(code, appid=MERCHANT))
 
 
+_NO_FAULT = {"renewed", "fresh", "0 found"}
+
+
 def schedule_with_platform(scene: Scene) -> Ask:
     scene = scene.of_merchant()
 
@@ -276,8 +279,7 @@ def schedule_with_platform(scene: Scene) -> Ask:
             said = scene.deployment.stack.invoke("refresh_access_token", {}).values()
         except FunctionError as error:
             return cast("AuthError", error.__cause__).problem.code
-        failed = (what for what in said if what not in {"renewed", "fresh", "0 found"})
-        return str(next(failed, "renewed" if "renewed" in said else "fresh"))
+        return str(next((what for what in said if what not in _NO_FAULT), "200"))
 
     return ask
 

@@ -9,7 +9,6 @@ _HEALTHY = {
     "DELETE /session?all": "204",
     "POST /decrypt, not decryptable": "422 undecryptable login_again",
     "schedule": "renewed",
-    "schedule, platform": "renewed",
 }
 LOGIN_AGAIN = "422 login_code_rejected login_again"
 AUTHORIZE_AGAIN = "422 phone_code_rejected authorize_again"
@@ -67,10 +66,8 @@ def afterwards(
     worked = answer(request, calls, call, kind, lasting=lasting) == healthy(request)
     done = kind in WORK_DONE
     in_vain = not done and (lasting or not _is_repeated(call, kind))
-    if request.startswith("schedule"):
-        # What only lists the merchants keeps nobody from a token.
-        renewed = worked or call.name == "getAuthorizerList" or _writes(call, "Platform")
-        return "fresh" if renewed and not (_keeps_a_token(call) and in_vain) else "renewed"
+    if request == "schedule":
+        return "fresh" if worked and not (_keeps_a_token(call) and in_vain) else "renewed"
     if request.startswith("DELETE") and (worked or (call.name in _DELETES and done)):
         return LOGGED_OUT
     if call.name == "getPhoneNumber" and done:
