@@ -1,6 +1,7 @@
 """Every call that leaves the process, and every way in which it can fail."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -129,8 +130,12 @@ class Outside:
             "Callable[..., None]", lambda request, **_: self._answer(request, "dynamodb")
         )
         self.deployment.dynamodb.meta.events.register_first("before-send", operators)
-        connections = WatchedConnections(self.to_wechat)
-        self.deployment.cold_start(wechat=WeChat([self.deployment.stack.wechat_url], connections))
+        wechat = WeChat(
+            [self.deployment.stack.wechat_url],
+            WatchedConnections(self.to_wechat),
+            clock=time.time,  # the test's, which ends the silence after several silent calls
+        )
+        self.deployment.cold_start(wechat=wechat)
         try:
             yield
         finally:
