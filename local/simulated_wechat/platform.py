@@ -6,7 +6,7 @@ Source: developers.weixin.qq.com/doc/oplatform, third-party platforms.
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from .clock import Clock
 from .errors import WeChatError
@@ -16,6 +16,9 @@ TICKET_LIFE: Final = 12 * 3600
 TICKET_EVERY: Final = 600
 CODE_LIFE: Final = 3600
 PHONE_NUMBERS: Final = 18
+
+Issued = Literal["ticket", "queryauthcode", "refreshtoken", "preauthcode"]
+"""What a platform is given, by the word that it begins with."""
 
 
 @dataclass(slots=True)
@@ -62,6 +65,7 @@ class ThirdPartyPlatform:
         rotates: Whether each refresh of a merchant's token changes its refresh token too.
         permissions: The sets that the platform itself has, so that a merchant can grant them.
         authorizations: Who has authorised it, by appid.
+        issued: Every ticket, code and refresh token that was ever made, and which of them it is.
     """
 
     def __init__(self, appid: str, clock: Clock) -> None:
@@ -75,6 +79,7 @@ class ThirdPartyPlatform:
         self.rotates = False
         self.permissions = {PHONE_NUMBERS}
         self.authorizations: dict[str, Authorization] = {}
+        self.issued: dict[str, Issued] = {}
         self._clock = clock
         self._tickets: dict[str, float] = {}
         self._next_ticket_at = 0.0
@@ -91,7 +96,7 @@ class ThirdPartyPlatform:
 
     def ticket(self, *, age: float = 0) -> Pushed:
         """Make a ticket, so many seconds ago, and return its push."""
-        text = f"ticket@@@{secrets.token_urlsafe(48)}"
+        text = self.issue("ticket")
         self._tickets[text] = self._clock.now() - age
         return self._info("component_verify_ticket", age, ComponentVerifyTicket=text)
 
@@ -106,9 +111,9 @@ class ThirdPartyPlatform:
         """Let a merchant authorise the platform, so many seconds ago, and return the event."""
         known = appid in self.authorizations
         now = self._clock.now() - age
-        code = f"queryauthcode@@@{secrets.token_urlsafe(32)}"
+        code, refresh_token = self.issue("queryauthcode"), self.issue("refreshtoken")
         self.authorizations[appid] = Authorization(
-            appid, code, now + CODE_LIFE, tuple(permissions), int(now), new_refresh_token()
+            appid, code, now + CODE_LIFE, tuple(permissions), int(now), refresh_token
         )
         return self._info(
             "updateauthorized" if known else "authorized",
@@ -147,7 +152,8 @@ class ThirdPartyPlatform:
         except KeyError:
             raise WeChatError(61003) from None
 
-
-def new_refresh_token() -> str:
-    """Return a refresh token that was never given out."""
-    return f"refreshtoken@@@{secrets.token_urlsafe(32)}"
+    def issue(self, what: Issued) -> str:
+        """Make a ticket, code or refresh token that was never given out."""
+        text = f"{what}@@@{secrets.token_urlsafe(48)}"
+        self.issued[text] = what
+        return text

@@ -4,13 +4,12 @@ Source: developers.weixin.qq.com/doc/oplatform, third-party platforms. What a ca
 of a merchant that has withdrawn its authorisation is not published: 61003, inferred.
 """
 
-import secrets
 from collections.abc import Mapping
 from typing import Final
 
 from .errors import WeChatError
 from .people import new_session_key
-from .platform import PHONE_NUMBERS, ThirdPartyPlatform, new_refresh_token
+from .platform import PHONE_NUMBERS, ThirdPartyPlatform
 from .request import Request
 from .world import World
 
@@ -44,8 +43,7 @@ def start_push_ticket(world: World, request: Request) -> Reply:
 
 def pre_auth_code(world: World, request: Request) -> Reply:
     """Answer a code for one authorisation link."""
-    _component(world, request)
-    code = f"preauthcode@@@{secrets.token_urlsafe(32)}"
+    code = _component(world, request).issue("preauthcode")
     return {"pre_auth_code": code, "expires_in": PRE_AUTH_CODE_LIFE}
 
 
@@ -83,7 +81,7 @@ def authorizer_access_token(world: World, request: Request) -> Reply:
     if body.get("authorizer_refresh_token") != authorization.refresh_token:
         raise WeChatError(61023)
     if platform.rotates:
-        authorization.refresh_token = new_refresh_token()
+        authorization.refresh_token = platform.issue("refreshtoken")
     token, expires_in = world.tokens.replace("authorizer", authorization.appid)
     return {
         "authorizer_access_token": token,

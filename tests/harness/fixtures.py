@@ -8,6 +8,7 @@ from local.stack import Stack
 from tests.harness.api import Api
 from tests.harness.contract import assert_keeps_to_the_contract
 from tests.harness.deployment import Deployment
+from tests.harness.leaks import all_that_is_written, leaks_in
 from tests.harness.runtime import TestedRuntime
 
 
@@ -25,3 +26,19 @@ def api(deployment: Deployment) -> Iterator[Api]:
     yield api
     for answer in api.answers:
         assert_keeps_to_the_contract(answer)
+
+
+@pytest.fixture(autouse=True)
+def no_secret_is_written(
+    request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> Iterator[None]:
+    """Search what a test makes the functions write for whatever there is of secrets."""
+    if "deployment" not in request.fixturenames:
+        yield
+        return
+    deployment = request.getfixturevalue("deployment")
+    api = request.getfixturevalue("api") if "api" in request.fixturenames else None
+    with all_that_is_written(capsys) as written:
+        yield
+        text = "".join((written.output, *written.records, *written.exceptions))
+    assert leaks_in(text, deployment, api) == []

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, wraps
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 import pytest
@@ -18,6 +18,10 @@ import pytest
 from local.simulated_wechat import Phone, PhoneTap, SimulatedWeChat, UserInfo
 from local.simulated_wechat.people import Person
 from wechat_auth import invocation
+
+if TYPE_CHECKING:
+    from tests.harness.api import Api
+    from tests.harness.deployment import Deployment
 
 T = TypeVar("T")
 P = TypeVar("P", Phone, Person)
@@ -50,9 +54,19 @@ class Secrets:
         return value
 
     def note_wechat(self, wechat: SimulatedWeChat) -> None:
-        """Note the AppSecrets, and the access_tokens that there have been so far."""
+        """Note what apps and platform share with their servers, and were given so far."""
+        pushes = [wechat.message_push(app.appid) for app in wechat.apps]
         for app in wechat.apps:
-            self.note("AppSecret", app.secret)
+            if app.secret:  # which a merchant's has for its owner alone
+                self.note("AppSecret", app.secret)
+        if platform := wechat.platform:
+            pushes.append(platform.push)
+            self.note("AppSecret", platform.secret)
+            for text, what in platform.issued.items():
+                self.note(what, text)
+        for push in pushes:
+            self.note("Token", push.token)
+            self.note("EncodingAESKey", push.encoding_aes_key)
         for token in wechat.access_tokens:
             self.note("access_token", token)
 
@@ -109,6 +123,25 @@ def spellings(value: str) -> frozenset[str]:
         if len(inner) >= 12:
             found |= {inner, inner.replace("+", "-").replace("/", "_")}
     return frozenset(found)
+
+
+_of_all_tests = Secrets()  # what one was given must not turn up in another
+
+
+def leaks_in(text: str, deployment: "Deployment", api: "Api | None" = None) -> list[str]:
+    """Name the kinds of secrets and personal data that are in a text."""
+    _of_all_tests.note_wechat(deployment.wechat)
+    for person in deployment.wechat.people:
+        _of_all_tests.note_person(person)
+    for code in deployment.wechat.billed.arrivals:
+        _of_all_tests.note("code", code)
+    for name, key in deployment.secret("KeyRing").items():
+        if name != "current":
+            _of_all_tests.note("key", key)
+    for answer in api.answers if api else ():
+        if answer.path == "/login" and answer.status == 200:
+            _of_all_tests.note_session(answer.json["token"])
+    return _of_all_tests.found_in(text)
 
 
 @dataclass(slots=True)

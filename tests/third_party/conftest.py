@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from secrets import token_hex
 
 import pytest
 
@@ -9,7 +10,10 @@ from local import APPID, COMPONENT
 from local.simulated_wechat import App, Phone, Pushed, SimulatedWeChat, ThirdPartyPlatform
 from local.stack import Stack, app_secrets, save_addresses
 from tests.harness.deployment import Deployment
+from tests.harness.fixtures import no_secret_is_written
 from tests.harness.runtime import TestedRuntime
+
+__all__ = ["no_secret_is_written"]
 
 MERCHANT = "wx0000000000abc010"
 OTHER_MERCHANT = "wx0000000000abc020"
@@ -19,7 +23,7 @@ OK = (200, "success")
 
 @pytest.fixture(scope="package")
 def running_stack() -> Iterator[Stack]:
-    wechat = SimulatedWeChat([App(APPID, "0" * 32, cloud=True)])
+    wechat = SimulatedWeChat([App(APPID, token_hex(16), cloud=True)])
     wechat.set_up_platform(COMPONENT)
     with Stack.start(functions=TestedRuntime, wechat=wechat) as stack:
         yield stack
@@ -69,7 +73,7 @@ def new(deployment: Deployment) -> Iterator[Scene]:
     platform = wechat.set_up_platform(COMPONENT)
     own = wechat.apps[0]
     for appid in (MERCHANT, OTHER_MERCHANT):
-        wechat.put_app(App(appid, "0" * 32, cloud=True))
+        wechat.put_app(App(appid, "", cloud=True))
     save_addresses(wechat, deployment.stack.url)
     deployment.put_secret("AppSecrets", app_secrets(wechat))
     deployment.configure(WECHAT_APPIDS=own.appid)

@@ -10,6 +10,8 @@ from tests.harness.deployment import Asked
 from tests.third_party.conftest import MERCHANT, NUMBER, OTHER_MERCHANT, Scene
 
 NOT_AUTHORIZED = (403, "app_not_authorized", "contact_support")
+UNDECRYPTABLE = (422, "undecryptable", "login_again")
+TOO_MANY_FAILURES = (429, "too_many_failures", "wait")
 REJECTED = (400, "invalid_request", "fix_request")
 
 
@@ -64,6 +66,16 @@ class TestLogin:
         assert api.login(phone.login(), appid=MERCHANT).status == 200
         assert asked("getComponentAccessToken") == 2
 
+    def test_a_token_that_does_not_come_spends_no_code(self, scene: Scene, api: Api) -> None:
+        phone = scene.authorized()
+        scene.deployment.clear("AccessTokens")
+        scene.deployment.cold_start()
+        scene.wechat.faults.add(Fault("getComponentAccessToken", "drop_after"))
+        code = phone.login()
+        answer = api.login(code, appid=MERCHANT)
+        assert answer.problem == (503, "wechat_unavailable", "retry")
+        assert api.login(code, appid=MERCHANT).status == 200
+
 
 class TestPhoneNumbers:
     def test_a_merchants_user_gets_the_phone_number_once_however_often_it_is_asked(
@@ -115,6 +127,79 @@ class TestPhoneNumbers:
         token = api.login(phone.login(), appid=MERCHANT).json["token"]
         answer = api.phone(phone.tap_phone_number().code, token=token)
         assert answer.problem == (500, "misconfigured", "contact_support")
+
+    def test_each_users_failed_decryptions_are_counted_and_refused_after_the_limit(
+        self, scene: Scene, api: Api
+    ) -> None:
+        phone, stranger = scene.authorized(), scene.wechat.phone(MERCHANT)
+        scene.deployment.configure(DECRYPT_FAILURES_PER_DAY="2")
+        tokens = [api.login(each.login(), appid=MERCHANT).json["token"] for each in (phone, phone)]
+        answers = [
+            api.decrypt(token=token, **legacy(stranger.tap_phone_number())).problem
+            for token in (*tokens, tokens[0])
+        ]
+        assert answers == [UNDECRYPTABLE, UNDECRYPTABLE, TOO_MANY_FAILURES]
+        good = legacy(phone.tap_phone_number())
+        assert api.decrypt(token=tokens[1], **good).problem == TOO_MANY_FAILURES
+        other = api.login(stranger.login(), appid=MERCHANT).json["token"]
+        assert api.decrypt(token=other, **legacy(stranger.tap_phone_number())).status == 200
+
+    def test_the_same_person_has_a_budget_of_their_own_in_each_app(
+        self, scene: Scene, api: Api
+    ) -> None:
+        scene.authorized()
+        scene.deployment.configure(DECRYPT_FAILURES_PER_DAY="1")
+        at_merchant, own = scene.wechat.phone(MERCHANT), scene.wechat.phone(APPID)
+        wrong = legacy(scene.wechat.phone(MERCHANT).tap_phone_number())
+        token = api.login(at_merchant.login(), appid=MERCHANT).json["token"]
+        assert api.decrypt(token=token, **wrong).problem == UNDECRYPTABLE
+        assert api.decrypt(token=token, **wrong).problem == TOO_MANY_FAILURES
+        token = api.login(own.login()).json["token"]
+        assert api.decrypt(token=token, **legacy(own.tap_phone_number())).status == 200
+
+    def test_an_answer_is_kept_under_the_key_for_the_merchant_alone(
+        self, scene: Scene, api: Api, asked: Asked
+    ) -> None:
+        phone = scene.authorized()
+        scene.authorized(OTHER_MERCHANT)
+        code = phone.tap_phone_number().code
+        answers = [api.phone(code, key=IDEMPOTENCY_KEY, appid=MERCHANT) for _ in range(2)]
+        assert [answer.json["purePhoneNumber"] for answer in answers] == [NUMBER] * 2
+        assert asked("getPhoneNumber") == 1
+        elsewhere = api.phone(code, key=IDEMPOTENCY_KEY, appid=OTHER_MERCHANT)
+        assert elsewhere.problem == REJECTED
+        by_another = api.phone(code, key=IDEMPOTENCY_KEY[::-1], appid=MERCHANT)
+        assert by_another.problem == (422, "phone_code_rejected", "authorize_again")
+
+
+class TestAccountFunction:
+    def test_it_is_asked_about_a_merchants_user_and_told_which_merchants(
+        self, scene: Scene, api: Api
+    ) -> None:
+        phone = scene.authorized()
+        asked = scene.deployment.with_account_function(lambda *_: {"accountId": "u-1"})
+        token = api.login(phone.login(), appid=MERCHANT).json["token"]
+        assert api.phone(phone.tap_phone_number().code, token=token).status == 200
+        assert api.decrypt(token=token, **legacy(phone.tap_phone_number())).status == 200
+        assert [(each["event"], each.get("by")) for each in asked.events] == [
+            ("login", None),
+            ("phone", "phoneCode"),
+            ("phone", "encryptedData"),
+        ]
+        assert {(each["appid"], each["openid"]) for each in asked.events} == {
+            (MERCHANT, phone.openid)
+        }
+        assert {each.get("purePhoneNumber") for each in asked.events} == {None, NUMBER}
+        assert api.introspect(token).json["account_id"] == "u-1"
+
+    def test_a_merchants_user_whom_it_refuses_is_not_logged_in(
+        self, scene: Scene, api: Api
+    ) -> None:
+        phone = scene.authorized()
+        scene.deployment.with_account_function(lambda *_: {"refuse": {}})
+        answer = api.login(phone.login(), appid=MERCHANT)
+        assert answer.problem[1] == "account_refused"
+        assert scene.deployment.items("Sessions") == []
 
 
 class TestWithdrawing:

@@ -106,12 +106,15 @@ class AccountFunction:
         return account.hints
 
     def tell(self, about: Mapping[str, object]) -> None:
-        """Tell of an event that no client waits for; what it answers means nothing.
+        """Tell of an event that no client waits for; what it answers, as JSON, means nothing.
 
         Raises:
             AuthError: ``account_unavailable``: it must be told again.
         """
-        self._invoke(about, patient=True)
+        try:
+            json.loads(self._invoke(about, patient=True))
+        except ValueError:
+            raise _nonsense("it is no JSON") from None  # so it was something else that answered
 
     def _ask(self, about: Mapping[str, object], *, reserve: float) -> Account:
         began = time.monotonic()

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from wechat_auth.account import AccountFunction
     from wechat_auth.platform.platform import Platform
 
+_EXCHANGES = frozenset({"code2Session", "thirdpartyCode2Session"})
+"""The calls that spend a login code; those that get the platform a token do not."""
+
 
 def login(
     appid: str,
@@ -62,7 +65,7 @@ def login(
         else:
             who = wechat.code2session(appid, secret, code, reserve=reserve)
     except WeChatUnavailableError as error:
-        if error.sent:
+        if error.sent and error.call in _EXCHANGES:
             raise error.answered_as(LOGIN_UNFINISHED) from None
         raise
     except WeChatError as error:

@@ -1,19 +1,31 @@
 """Each request that a client can make, prepared so that it works, and can be made again."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self, cast
 
+from moto.sqs.models import sqs_backends
+
+from local import COMPONENT
 from local.runtime import FunctionError
-from local.simulated_wechat import Phone
+from local.simulated_wechat import App, Phone, Pushed, ThirdPartyPlatform
+from local.simulated_wechat.platform import Authorization
+from local.stack import app_secrets
+from local.template import ACCOUNT_ID, REGION
 from tests.harness.api import IDEMPOTENCY_KEY, Answer, Api, Document, legacy
 from tests.harness.deployment import Deployment
+from wechat_auth.user_events import CLOSED, UserEvent
 
 if TYPE_CHECKING:
     from wechat_auth.errors import AuthError
 
+MERCHANT = "wx0000000000abc010"
+
 Outcome = str
-"""``200``, or what a problem document says: ``503 storage_unavailable retry``."""
+"""``200``, or what a problem document says: ``503 storage_unavailable retry``; of a push, which has
+no document, the status alone; of what a queue brings, ``again`` if it must come again."""
 Ask = Callable[[], Outcome]
 
 
@@ -26,12 +38,48 @@ class Scene:
     phone: Phone
 
     def token(self) -> str:
-        return self.api.logged_in(self.phone)
+        answer = self.api.login(self.phone.login(), appid=self.phone.appid)
+        token: str = answer.json["token"]
+        return token
 
     def secure(self) -> None:
         """Have API security; to make its keys takes long, so once is enough."""
         if not self.deployment.wechat.api_security:
             self.deployment.secure()
+
+    def store_push_keys(self) -> None:
+        self.deployment.put_secret("AppSecrets", app_secrets(self.deployment.wechat))
+
+    def platform(self) -> ThirdPartyPlatform:
+        """Have a third-party platform, with a ticket and nobody who has authorised it."""
+        platform = self.deployment.wechat.platform
+        assert platform
+        self.store_push_keys()
+        self.deployment.configure(COMPONENT_APPID=COMPONENT)
+        platform.ticket()
+        table = self.deployment.backend.platform_table
+        assert table.keep_ticket(platform.newest_ticket, int(time.time()))
+        return platform
+
+    def authorizing(self) -> Authorization:
+        """Let a merchant authorise the platform, which has not heard of it yet."""
+        platform = self.platform()
+        self.deployment.wechat.put_app(App(MERCHANT, "", cloud=True))
+        platform.authorize(MERCHANT)
+        return platform.authorizations[MERCHANT]
+
+    def of_merchant(self) -> Self:
+        """Return the same scene with a user of a merchant that has authorised the platform."""
+        made = self.authorizing()
+        made.taken_up = True
+        assert self.deployment.backend.platform_table.authorize(
+            MERCHANT, made.refresh_token, frozenset(made.permissions), made.authorized_at
+        )
+        return replace(self, phone=self.deployment.wechat.phone(MERCHANT))
+
+    def waiting(self, queue: str) -> int:
+        """Return how many messages are in a queue."""
+        return len(sqs_backends[ACCOUNT_ID][REGION].queues[queue].messages)
 
 
 def outcome(answer: Answer) -> Outcome:
@@ -158,6 +206,89 @@ def schedule(scene: Scene) -> Ask:
     return lambda: str(scene.deployment.stack.invoke("refresh_access_token", {})[scene.phone.appid])
 
 
+def pushed(scene: Scene, push: Pushed, queue: str | None = None, to: str | None = None) -> Outcome:
+    """Push something; what was answered ``success`` must be in the queue that it is for."""
+    before = scene.waiting(queue) if queue else 0
+    status, text = scene.deployment.push(push, to)
+    assert text == ("success" if status == 200 else "")
+    lost = queue and status == 200 and scene.waiting(queue) == before
+    return f"{status} lost" if lost else str(status)
+
+
+def push(scene: Scene) -> Ask:
+    scene.store_push_keys()
+    event = scene.deployment.wechat.message_push().event(CLOSED, scene.phone.openid)
+    return lambda: pushed(scene, event, "UserEvents")
+
+
+def push_of_a_ticket(scene: Scene) -> Ask:
+    ticket = scene.platform().ticket()
+    scene.deployment.clear("Platform")
+    return lambda: pushed(scene, ticket, to=COMPONENT)
+
+
+def push_of_an_authorisation(scene: Scene) -> Ask:
+    event = scene.platform().authorize(MERCHANT)
+    return lambda: pushed(scene, event, "PlatformEvents", COMPONENT)
+
+
+def worked_off(scene: Scene, function: str, message: Mapping[str, object]) -> Outcome:
+    """Let a function work off a queue with one message."""
+    record = {"messageId": "1", "body": json.dumps(message)}
+    failed = scene.deployment.stack.invoke(function, {"Records": [record]})["batchItemFailures"]
+    return "again" if failed else "200"
+
+
+def user_events(scene: Scene) -> Ask:
+    scene.token()
+    event = UserEvent(CLOSED, scene.phone.appid, int(time.time()), scene.phone.openid)
+
+    def ask() -> Outcome:
+        done = worked_off(scene, "user_events", event.document())
+        return "200 undone" if done == "200" and scene.deployment.items("Sessions") else done
+
+    return ask
+
+
+def platform_events(scene: Scene) -> Ask:
+    made = scene.authorizing()
+    event = {"appid": MERCHANT, "at": made.authorized_at, "code": made.code}
+    return lambda: worked_off(scene, "platform_events", event)
+
+
+def platform_events_withdrawn(scene: Scene) -> Ask:
+    scene = scene.of_merchant()
+    event = {"appid": MERCHANT, "at": int(time.time())}
+    return lambda: worked_off(scene, "platform_events", event)
+
+
+def login_of_merchant(scene: Scene) -> Ask:
+    code = scene.of_merchant().phone.login()
+    return lambda: outcome(scene.api.login(code, appid=MERCHANT))
+
+
+_NO_FAULT = {"renewed", "fresh", "0 found"}
+
+
+def schedule_with_platform(scene: Scene) -> Ask:
+    scene = scene.of_merchant()
+
+    def ask() -> Outcome:
+        """Say what failed first, if anything: what comes after may fail by that."""
+        try:
+            said = scene.deployment.stack.invoke("refresh_access_token", {}).values()
+        except FunctionError as error:
+            return cast("AuthError", error.__cause__).problem.code
+        return str(next((what for what in said if what not in _NO_FAULT), "200"))
+
+    return ask
+
+
+def of_merchant(prepare: Callable[[Scene], Ask]) -> Callable[[Scene], Ask]:
+    """Return the same request of a merchant's user."""
+    return lambda scene: prepare(scene.of_merchant())
+
+
 def with_account_function(prepare: Callable[[Scene], Ask]) -> Callable[[Scene], Ask]:
     """Return the same request where the team has an account function, which knows everybody."""
 
@@ -198,6 +329,17 @@ REQUESTS: dict[str, Callable[[Scene], Ask]] = {
     "access_token": access_token,
     "end_sessions": end_sessions,
     "schedule": schedule,
+    "push": push,
+    "user_events": user_events,
+    "user_events, account function": with_account_function(user_events),
+    "push, ticket": push_of_a_ticket,
+    "push, authorisation": push_of_an_authorisation,
+    "platform_events": platform_events,
+    "platform_events, withdrawn": platform_events_withdrawn,
+    "POST /login, merchant": login_of_merchant,
+    "POST /phone, merchant": of_merchant(phone_with_session),
+    "POST /decrypt, merchant": of_merchant(decrypt),
+    "schedule, platform": schedule_with_platform,
 }
 SECURED_REQUESTS = ("POST /phone, API security", "POST /decrypt, API security")
 """Of these the calls are sealed."""

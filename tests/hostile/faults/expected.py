@@ -15,10 +15,11 @@ AUTHORIZE_AGAIN = "422 phone_code_rejected authorize_again"
 LOGGED_OUT = "401 session_invalid login_again"
 
 KEEPS_THE_ANSWER = Call("UpdateItem", "PhoneExchanges")
-KEEPS_THE_TOKEN = Call("UpdateItem", "AccessTokens", 2)  # the first takes the lease
 GIVES_BACK = Call("UpdateItem", "Sessions", 2)  # the first counts a failure
 _CALLS_FOR_TOKENS = {"AccessTokens", "AppSecrets", "WeChat"}
 _INVOKED = {"access_token", "end_sessions"}
+_QUEUED = ("user_events", "platform_events")
+_LOGINS = {"code2Session", "thirdpartyCode2Session"}
 _DELETES = {"DeleteItem", "BatchWriteItem"}
 _NOT_REPEATED: set[Kind] = {"garbage", "denied"}
 
@@ -30,15 +31,21 @@ def healthy(request: str) -> Outcome:
 
 def answer(request: str, calls: list[Call], call: Call, kind: Kind, *, lasting: bool) -> Outcome:
     """Return the answer while a call fails; for the arguments see `afterwards`."""
-    if _is_bearable(request, call) or (not lasting and _is_repeated(call, kind)):
+    if _is_bearable(request, calls, call, lasting=lasting) or (
+        not lasting and _is_repeated(call, kind)
+    ):
         return healthy(request)
     status, code, action = _problem(call, kind)
     login = _login(calls)
     sent = login is not None and calls.index(call) + (kind != "refused") > login
     if action == "retry" and sent:
         code, action = "login_unfinished", "login_again"
-    if request == "schedule":
+    if request.startswith("schedule"):
         return code
+    if request.startswith(_QUEUED):
+        return "again"
+    if request.startswith("push"):
+        return str(status)
     if request in _INVOKED:
         return f"error {code}"
     return f"500 {code}" if request == "authorizer" else f"{status} {code} {action}"
@@ -60,7 +67,7 @@ def afterwards(
     done = kind in WORK_DONE
     in_vain = not done and (lasting or not _is_repeated(call, kind))
     if request == "schedule":
-        return "fresh" if worked and not (call == KEEPS_THE_TOKEN and in_vain) else "renewed"
+        return "fresh" if worked and not (_keeps_a_token(call) and in_vain) else "renewed"
     if request.startswith("DELETE") and (worked or (call.name in _DELETES and done)):
         return LOGGED_OUT
     if call.name == "getPhoneNumber" and done:
@@ -75,20 +82,35 @@ def afterwards(
 
 def _login(calls: list[Call]) -> int | None:
     """Return which of the calls, if any, spends a login code."""
-    return next((at for at, each in enumerate(calls) if each.name == "code2Session"), None)
+    return next((at for at, each in enumerate(calls) if each.name in _LOGINS), None)
 
 
-def _is_bearable(request: str, call: Call) -> bool:
+def _is_bearable(request: str, calls: list[Call], call: Call, *, lasting: bool) -> bool:
     """Tell whether the request is answered all the same.
 
     A number or a token that was had is used though it cannot be kept, and data that WeChat vouched
-    for though it stays counted as a failure; and who logs out everywhere
-    is logged out, whether or not WeChat's session_key could be reset.
+    for though it stays counted as a failure; a merchant's refresh token can be had of WeChat's
+    list; and who logs out everywhere is logged out, whether or not WeChat's session_key could be
+    reset. What lasts while one token is kept fails the lease of the next one.
     """
     if call == GIVES_BACK and request.startswith("POST /decrypt"):
         return True
+    before, after = calls[: calls.index(call)], calls[calls.index(call) + 1 :]
+    if _keeps_a_token(call):
+        return not lasting or not any(_writes(each, "AccessTokens") for each in after)
+    if _writes(call, "Platform") and before and before[-1].name == "getAuthorizerAccessToken":
+        return True
     everywhere = request == "DELETE /session?all" and call.of in _CALLS_FOR_TOKENS
-    return everywhere or call in (KEEPS_THE_ANSWER, KEEPS_THE_TOKEN)
+    return everywhere or call == KEEPS_THE_ANSWER
+
+
+def _writes(call: Call, table: str) -> bool:
+    return (call.name, call.of) == ("UpdateItem", table)
+
+
+def _keeps_a_token(call: Call) -> bool:
+    """Tell whether a token is written; before each, the lease is taken."""
+    return _writes(call, "AccessTokens") and call.number % 2 == 0
 
 
 def _is_repeated(call: Call, kind: Kind) -> bool:

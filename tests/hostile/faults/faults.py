@@ -1,6 +1,7 @@
 """Every call that leaves the process, and every way in which it can fail."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, 
 from moto.core.request import normalize_request
 from moto.dynamodb.responses import DynamoHandler
 from moto.secretsmanager.responses import SecretsManagerResponse
+from moto.sqs.responses import SQSResponse
 
 from local.invocations import ACCOUNT_FUNCTION
 from local.simulated_wechat import Fault
@@ -56,7 +58,11 @@ _AWS_ERRORS: dict[Kind, tuple[int, str]] = {
 }
 _SHORT = Budget(total=0.1, connect=0.1, answer=0.01)
 """What a call to WeChat may take in place of its own time, when nothing will come."""
-_HANDLERS = {"dynamodb": DynamoHandler, "secrets-manager": SecretsManagerResponse}
+_HANDLERS = {
+    "dynamodb": DynamoHandler,
+    "secrets-manager": SecretsManagerResponse,
+    "sqs": SQSResponse,
+}
 _PAGE = b"<html><body>Welcome to the hotel's network</body></html>"
 
 
@@ -108,6 +114,7 @@ class Outside:
         self._names = {
             **{table.name: table.logical_id for table in application.tables},
             **{secret.name: secret.logical_id for secret in application.secrets},
+            **{queue.url: queue.name for queue in application.queues},
             ACCOUNT_FUNCTION: "AccountFunction",
         }
 
@@ -116,15 +123,19 @@ class Outside:
         """Stand between the functions and everything outside for the length of a with block."""
         hook = cast("Callable[..., None]", self._to_aws)
         aws = self.deployment.stack.environment.aws
-        clients = (aws.dynamodb, aws.secrets_manager, aws.lambda_)
+        clients = (aws.dynamodb, aws.secrets_manager, aws.sqs, aws.lambda_, aws.patient_lambda)
         for client in clients:
             client.meta.events.register_first("before-send", hook)
         operators = cast(
             "Callable[..., None]", lambda request, **_: self._answer(request, "dynamodb")
         )
         self.deployment.dynamodb.meta.events.register_first("before-send", operators)
-        connections = WatchedConnections(self.to_wechat)
-        self.deployment.cold_start(wechat=WeChat([self.deployment.stack.wechat_url], connections))
+        wechat = WeChat(
+            [self.deployment.stack.wechat_url],
+            WatchedConnections(self.to_wechat),
+            clock=time.time,  # the test's, which ends the silence after several silent calls
+        )
+        self.deployment.cold_start(wechat=wechat)
         try:
             yield
         finally:
@@ -178,7 +189,7 @@ class Outside:
     ) -> AWSResponse | None:
         service, operation = event_name.split(".")[1:]
         asked = json.loads(cast("bytes", request.body))
-        named = asked.get("TableName") or asked.get("SecretId")
+        named = asked.get("TableName") or asked.get("SecretId") or asked.get("QueueUrl")
         if service == "lambda":
             named = ACCOUNT_FUNCTION
         repeated = "attempt=1" not in str(request.headers["amz-sdk-request"])

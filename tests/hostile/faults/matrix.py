@@ -79,6 +79,12 @@ _CASES_ZH = {
     "account function": "账号函数",
     "API security": "API 安全",
     "schedule": "定时任务",
+    "push": "推送",
+    "ticket": "票据",
+    "authorisation": "授权",
+    "withdrawn": "取消授权",
+    "merchant": "商家",
+    "platform": "第三方平台",
 }
 
 _Comes = tuple[Outcome, Outcome]

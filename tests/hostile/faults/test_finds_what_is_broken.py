@@ -5,8 +5,9 @@ import time_machine
 
 from tests.harness.api import Api
 from tests.harness.deployment import Deployment
+from tests.harness.leaks import leaks_in
+from tests.hostile.faults.cases import MERCHANT, Scene
 from tests.hostile.faults.faults import Outside
-from tests.hostile.faults.integrity import leaks_in
 from tests.hostile.faults.matrix import Matrix
 from tests.hostile.faults.sabotage import InTwoSteps, SendingAgain, Tables, Unexpected
 from tests.hostile.faults.test_matrix import try_every_cell
@@ -51,3 +52,27 @@ def test_a_secret_that_is_written_is_found(api: Api, deployment: Deployment) -> 
     ):
         assert leaks_in(f"a line with {secret} in it", deployment, api) == [what]
     assert leaks_in("a line without", deployment, api) == []
+
+
+def test_a_platforms_secrets_are_found_too(api: Api, deployment: Deployment) -> None:
+    user = Scene(api, deployment, deployment.wechat.phone()).of_merchant()
+    user.token()
+    deployment.stack.invoke("merchants", {"page": "https://example.com/"})
+    platform, push = deployment.wechat.platform, deployment.wechat.message_push()
+    assert platform
+    made = platform.authorizations[MERCHANT]
+    pre_auth_code = next(text for text, what in platform.issued.items() if what == "preauthcode")
+    for secret, what in (
+        (platform.newest_ticket, "ticket"),
+        (made.code, "queryauthcode"),
+        (made.refresh_token, "refreshtoken"),
+        (pre_auth_code, "preauthcode"),
+        (deployment.wechat.access_tokens[-1], "access_token"),
+        (platform.secret, "AppSecret"),
+        (push.token, "Token"),
+        (platform.push.token, "Token"),
+        (push.encoding_aes_key, "EncodingAESKey"),
+        (platform.push.encoding_aes_key, "EncodingAESKey"),
+        (user.phone.openid, "openid"),
+    ):
+        assert leaks_in(f"a line with {secret} in it", deployment, api) == [what]

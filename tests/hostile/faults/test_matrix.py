@@ -35,6 +35,8 @@ def try_every_cell(
     def prepared() -> Ask:
         for table in deployment.stack.application.tables:
             deployment.clear(table.logical_id)
+        deployment.stack.queues.discard()
+        deployment.configure(COMPONENT_APPID="")  # for requests that need no platform
         ask = REQUESTS[request_](
             Scene(api, deployment, deployment.wechat.phone(deployment.stack.appid))
         )

@@ -4,13 +4,14 @@
 (the ticket) · ``changed_at`` (its CreateTime) · ``asked_at``, ``listed_at`` (when the schedule last
 asked for tickets, and for the list of merchants). Under a merchant's: ``sealed`` (the refresh
 token; without it the authorisation was withdrawn) · ``changed_at`` (of the newest event that was
-heeded) · ``permissions`` (numbers, or absent if unknown) · ``busy_until`` (an authorisation that is
-being taken up).
+heeded) · ``permissions`` (numbers, or absent if unknown) · ``worker``, ``busy_until`` (who is
+taking up an authorisation, until when).
 
 Nothing expires, and the table outlives the stack: a refresh token is good until its merchant
 withdraws the authorisation. What was sealed under an older key is sealed again when it is read.
 """
 
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -126,17 +127,19 @@ class PlatformTable:
     def begin(self, appid: str, at: int) -> Literal["begun", "done", "busy"]:
         """Begin to take up an authorisation, unless that was done, or another is at it.
 
+        The SDK repeats a write whose reply was lost: the second one finds this very worker.
+
         Args:
             appid: The merchant's mini-program.
             at: When it authorised the platform (CreateTime).
         """
-        now = self._clock()
+        now, worker = self._clock(), uuid.uuid4().hex
         if self._table.update_if(
             "(attribute_not_exists(changed_at) OR changed_at < :at) "
-            "AND (attribute_not_exists(busy_until) OR busy_until <= :now)",
+            "AND (attribute_not_exists(busy_until) OR busy_until <= :now OR worker = :worker)",
             self._key(appid),
-            "SET busy_until = :until",
-            {"at": at, "now": now, "until": now + BUSY_SECONDS},
+            "SET busy_until = :until, worker = :worker",
+            {"at": at, "now": now, "until": now + BUSY_SECONDS, "worker": worker},
         ):
             return "begun"
         known = self._table.get(self._key(appid)) or {}
@@ -154,7 +157,7 @@ class PlatformTable:
             at: When it did, in seconds since 1970.
         """
         values: Item = {"sealed": self._sealed(appid, refresh_token), "at": at}
-        update = "SET sealed = :sealed, changed_at = :at REMOVE busy_until"
+        update = "SET sealed = :sealed, changed_at = :at REMOVE busy_until, worker"
         if permissions is not None:
             update = update.replace(" REMOVE", ", #permissions = :granted REMOVE")
             values["granted"] = ",".join(map(str, sorted(permissions)))
@@ -167,7 +170,7 @@ class PlatformTable:
         return self._table.update_if(
             "attribute_not_exists(changed_at) OR changed_at <= :at",
             self._key(appid),
-            "SET changed_at = :at REMOVE sealed, #permissions, busy_until",
+            "SET changed_at = :at REMOVE sealed, #permissions, busy_until, worker",
             {"at": at},
         )
 

@@ -335,7 +335,10 @@ class AccessTokens:
     def _issue(self, appid: str, *, force: bool) -> tuple[AccessToken, float]:
         """Ask WeChat; a token's life counts from before the call."""
         asked_at = self._clock()
-        return self._source_of(appid).issue(appid, force=force), asked_at
+        try:
+            return self._source_of(appid).issue(appid, force=force), asked_at
+        except StorageError as error:  # not of the row that many want: nothing to wait for
+            raise StorageError(error.reason, error.remedy) from None
 
     def _give_up(self, lease: Lease, errcode: int) -> bool:
         """Give the lease back after a failure; ``False`` if another worker holds it already."""
