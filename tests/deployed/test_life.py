@@ -251,11 +251,18 @@ def change(path: Path, old: str, new: str) -> None:
 # ---------------------------------------------------------------------------------- operation
 
 
-def test_the_schedule_renews_the_access_token_by_itself(deployment: Deployment) -> None:
+def test_the_schedule_renews_access_tokens_by_itself(deployment: Deployment, api: Api) -> None:
+    deployment.wechat.authorize(MERCHANT)
+    person = deployment.wechat.phone(MERCHANT)
+    assert eventually(lambda: api.login(person.login(), appid=MERCHANT).status == 200, 20)
     dynamodb, table = deployment.client("dynamodb"), deployment.resources["AccessTokens"].id
-    for item in dynamodb.scan(TableName=table)["Items"]:
-        dynamodb.delete_item(TableName=table, Key={"appid": item["appid"]})
-    assert eventually(lambda: dynamodb.scan(TableName=table)["Items"], seconds=80)
+
+    def known() -> set[str]:
+        return {item["appid"]["S"] for item in dynamodb.scan(TableName=table)["Items"]}
+
+    for appid in known():
+        dynamodb.delete_item(TableName=table, Key={"appid": {"S": appid}})
+    assert eventually(lambda: known() == {APPID, COMPONENT, MERCHANT}, seconds=80)
 
 
 def test_a_renewal_that_crashes_is_in_the_queue_of_failures(deployment: Deployment) -> None:
@@ -311,9 +318,6 @@ def test_what_was_logged_until_now_holds_no_secret_and_no_personal_data(
     deployment: Deployment, api: Api
 ) -> None:
     secrets, wechat = Secrets(), deployment.wechat
-    wechat.authorize(MERCHANT)
-    merchants = wechat.phone(MERCHANT)
-    assert eventually(lambda: api.login(merchants.login(), appid=MERCHANT).status == 200, 20)
     person = wechat.phone(number=NUMBER, nick_name=NICK_NAME)
     token = secrets.note("session token", api.logged_in(person))
     tap, info = person.tap_phone_number(), person.user_info()
