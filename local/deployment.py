@@ -1,8 +1,8 @@
 """`python -m local.deployment`: what AWS would get, deployed on this machine, until Ctrl-C.
 
 The built template goes through `infra.release`, as in `make deploy`, and by SAM CLI to ministack.
-The environment is `dev` of samconfig.toml, except that WeChat is simulated and the processor is
-this machine's.
+The environment is `dev` of samconfig.toml, except that WeChat is simulated, with a third-party
+platform whose merchants are served, too, and that the processor is this machine's.
 
 The template wants WeChat over https: the certificate's authority reaches the functions as
 SSL_CERT_FILE in the emulator's environment, so nothing in the template has to change.
@@ -31,11 +31,12 @@ import trustme
 from infra import api_client, app_secret
 from infra.cloudformation import read_document
 from infra.release import BUILT, PARAMETERS, RELEASE, SAMCONFIG, overrides, release, values
-from local import API_CLIENT
+from local import API_CLIENT, COMPONENT
 from local.calls import three_calls
 from local.ministack import ROOT, MinistackError, client, serve
 from local.simulated_wechat import App, SimulatedWeChat
 from local.simulated_wechat import serve as serve_wechat
+from local.stack import app_secrets, save_addresses
 from local.supplement import supply
 from local.template import REGION
 
@@ -92,6 +93,8 @@ class Deployment:
         chosen = values(document, given | dict(self.parameters) | parameters)
         variables = document["Globals"]["Function"]["Environment"]["Variables"]
         variables["AWS_ENDPOINT_URL"] = self.aws_url
+        # There are no NAT gateways here, and the simulated WeChat takes calls from any address.
+        document["Rules"].pop("PlatformHasAddresses", None)
         template = release(document, self.folder, chosen)
         (self.folder / RELEASE.name).write_text(json.dumps(template, indent=1), "utf-8")
         (self.folder / PARAMETERS.name).write_text(json.dumps(chosen, indent=1), "utf-8")
@@ -154,11 +157,18 @@ class Deployment:
         return f"{self.aws_url}/_aws/execute-api/{self.resources['Api'].id}/$default"
 
     def store_app_secrets(self) -> None:
-        """Store each AppSecret as `make app-secret` does; what it asks for is answered here."""
+        """Store AppSecrets and keys of pushes as `make app-secret` does, and let WeChat push.
+
+        What the command asks for is answered here.
+        """
         client, arn = self.client("secretsmanager"), self.outputs["AppSecretsArn"]
-        served = [app.appid for app in self.wechat.apps]
-        for app in self.wechat.apps:
-            app_secret.store(client, arn, app.appid, served=served, ask=_answer(app.secret))
+        entries, file = app_secrets(self.wechat), self.folder / "push.json"
+        served = list(entries)
+        for appid, entry in entries.items():
+            file.write_text(json.dumps({"push": entry["push"]}), "utf-8")
+            app_secret.store(client, arn, appid, served=served, ask=_answer(entry["secret"]))
+            app_secret.store(client, arn, appid, served=served, file=file)
+        save_addresses(self.wechat, self.url)
 
     def add_api_client(self) -> None:
         """Make the client of POST /introspect, as `make api-client` does; its secret is known."""
@@ -181,6 +191,7 @@ def start(name: str = "wechat-auth-local") -> Iterator[Deployment]:
     if not (ROOT / BUILT).is_file():
         raise DeploymentError("nothing is built: run make build")
     wechat = SimulatedWeChat([App(APPID, secrets.token_hex(16), cloud=True)])
+    wechat.set_up_platform(COMPONENT)
     authority = trustme.CA()
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(tls)
@@ -191,6 +202,7 @@ def start(name: str = "wechat-auth-local") -> Iterator[Deployment]:
         with (
             serve_wechat(wechat) as for_people,
             serve_wechat(wechat, tls=tls) as for_functions,
+            wechat.delivering(),
             serve(folder, SSL_CERT_FILE=str(folder / "authority.pem")) as aws_url,
         ):
             yield Deployment(
@@ -201,6 +213,7 @@ def start(name: str = "wechat-auth-local") -> Iterator[Deployment]:
                 for_people.url,
                 {
                     "WeChatAppIds": APPID,
+                    "ComponentAppId": COMPONENT,
                     "WeChatBaseUrls": for_functions.url,
                     "Architecture": "arm64"
                     if platform.machine() in {"arm64", "aarch64"}

@@ -190,11 +190,11 @@ class Stack:
         return self.functions.invoke(name, event)
 
 
-def app_secrets(wechat: SimulatedWeChat) -> dict[str, object]:
-    """Return what the AppSecrets hold for the apps, as `make app-secret` stores it."""
+def app_secrets(wechat: SimulatedWeChat) -> dict[str, dict[str, Any]]:
+    """Return what the AppSecrets hold for the platform and for the apps that are no merchant's."""
     secured = wechat.api_security
     platform = wechat.platform
-    of_platform: dict[str, object] = (
+    of_platform: dict[str, dict[str, Any]] = (
         {platform.appid: {"secret": platform.secret, "push": push_keys(platform.push)}}
         if platform
         else {}
@@ -206,6 +206,7 @@ def app_secrets(wechat: SimulatedWeChat) -> dict[str, object]:
             **({"apiSecurity": api_security(secured[app.appid])} if app.appid in secured else {}),
         }
         for app in wechat.apps
+        if app.secret
     }
 
 

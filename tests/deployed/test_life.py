@@ -10,12 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from infra.cloudformation import read_document
 from infra.release import BUILT
-from local import demo
-from local.deployment import Deployment, DeploymentError
+from local import COMPONENT, demo
+from local.deployment import APPID, Deployment, DeploymentError
 from local.ministack import ROOT
+from local.stack import app_secrets
 from tests.deployed.conftest import another_stack, delete, eventually, lines, restart
 from tests.harness.api import Api
 from tests.harness.leaks import Secrets
@@ -28,6 +30,7 @@ HOLD_DATA = {
     "AWS::SecretsManager::Secret",
 }
 DAY = 86_400
+MERCHANT = "wx0000000000abc020"
 NUMBER, NICK_NAME = "13580006666", "an unmistakable nick name"
 
 
@@ -67,6 +70,24 @@ def holding_data(deployment: Deployment) -> dict[str, str]:
 
 def test_the_whole_demo_passes_through_the_deployed_api(deployment: Deployment) -> None:
     assert demo.main(lambda: nullcontext((deployment.url, deployment.wechat_url))) == 0
+
+
+def test_a_platform_without_fixed_addresses_is_refused_with_the_reason(
+    deployment: Deployment,
+) -> None:
+    """The rule that `deploy` takes out, since there are no NAT gateways here."""
+    document = read_document(ROOT / BUILT)
+    rules = {each: document[each] for each in ("Parameters", "Rules")}
+    parameters = {"WeChatAppIds": APPID, "ComponentAppId": COMPONENT, "FixedAddresses": "0"}
+    with pytest.raises(ClientError, match=r"addresses that its list holds.+errcode 61004"):
+        deployment.client("cloudformation").create_stack(
+            StackName="refused",
+            TemplateBody=json.dumps({**rules, "Resources": {"It": {"Type": "AWS::SQS::Queue"}}}),
+            Parameters=[
+                {"ParameterKey": name, "ParameterValue": value}
+                for name, value in parameters.items()
+            ],
+        )
 
 
 def test_the_access_log_goes_to_its_group_and_names_nobody(deployment: Deployment) -> None:
@@ -156,8 +177,7 @@ def test_a_route_of_ones_own_asks_the_authorizer(
         deployment.deploy(document, SessionDays="30")
     person = deployment.wechat.phone()
     token = api.logged_in(person)
-    (app,) = deployment.wechat.apps
-    context = {"appid": app.appid, "openid": person.openid, "unionid": ""}
+    context = {"appid": APPID, "openid": person.openid, "unionid": ""}
     assert own(api, token) == (200, {**context, "accountId": "", "claims": "{}"})
     assert api.request("GET", "/own").status == 401
     assert api.logout(token).status == 204
@@ -231,11 +251,18 @@ def change(path: Path, old: str, new: str) -> None:
 # ---------------------------------------------------------------------------------- operation
 
 
-def test_the_schedule_renews_the_access_token_by_itself(deployment: Deployment) -> None:
+def test_the_schedule_renews_access_tokens_by_itself(deployment: Deployment, api: Api) -> None:
+    deployment.wechat.authorize(MERCHANT)
+    person = deployment.wechat.phone(MERCHANT)
+    assert eventually(lambda: api.login(person.login(), appid=MERCHANT).status == 200, 20)
     dynamodb, table = deployment.client("dynamodb"), deployment.resources["AccessTokens"].id
-    for item in dynamodb.scan(TableName=table)["Items"]:
-        dynamodb.delete_item(TableName=table, Key={"appid": item["appid"]})
-    assert eventually(lambda: dynamodb.scan(TableName=table)["Items"], seconds=80)
+
+    def known() -> set[str]:
+        return {item["appid"]["S"] for item in dynamodb.scan(TableName=table)["Items"]}
+
+    for appid in known():
+        dynamodb.delete_item(TableName=table, Key={"appid": {"S": appid}})
+    assert eventually(lambda: known() == {APPID, COMPONENT, MERCHANT}, seconds=80)
 
 
 def test_a_renewal_that_crashes_is_in_the_queue_of_failures(deployment: Deployment) -> None:
@@ -256,7 +283,7 @@ def test_a_renewal_that_crashes_is_in_the_queue_of_failures(deployment: Deployme
 def test_a_changed_app_secret_is_read_by_warm_functions(
     deployment: Deployment, api: Api, token: str
 ) -> None:
-    (app,) = deployment.wechat.apps
+    app = deployment.wechat.apps[0]
     deployment.wechat.put_app(replace(app, secret="f" * 32))
     deployment.store_app_secrets()
     refused = api.login(deployment.wechat.phone().login())
@@ -290,8 +317,8 @@ def rotate_keys(deployment: Deployment, without: str = "") -> None:
 def test_what_was_logged_until_now_holds_no_secret_and_no_personal_data(
     deployment: Deployment, api: Api
 ) -> None:
-    secrets = Secrets()
-    person = deployment.wechat.phone(number=NUMBER, nick_name=NICK_NAME)
+    secrets, wechat = Secrets(), deployment.wechat
+    person = wechat.phone(number=NUMBER, nick_name=NICK_NAME)
     token = secrets.note("session token", api.logged_in(person))
     tap, info = person.tap_phone_number(), person.user_info()
     assert api.phone(tap.code, token=token).status == 200
@@ -306,13 +333,19 @@ def test_what_was_logged_until_now_holds_no_secret_and_no_personal_data(
         "session_key": person.session_key,
     }.items():
         secrets.note(what, value)
-    for app in deployment.wechat.apps:
-        secrets.note("AppSecret", app.secret)
-    for each in deployment.wechat.people:
+    for entry in app_secrets(wechat).values():
+        secrets.note("AppSecret", entry["secret"])
+        secrets.note("Token of pushes", entry["push"]["token"])
+        secrets.note("EncodingAESKey", entry["push"]["encodingAesKey"])
+    for each in wechat.people:
         secrets.note("openid", each.openid)
         secrets.note("phone number", each.number)
-    for access_token in deployment.wechat.access_tokens:
+    for access_token in wechat.access_tokens:
         secrets.note("access_token", access_token)
+    assert wechat.platform
+    secrets.note("ticket", wechat.platform.newest_ticket)
+    secrets.note("authorisation code", wechat.platform.authorizations[MERCHANT].code)
+    secrets.note("refresh token", wechat.platform.authorizations[MERCHANT].refresh_token)
     groups = [r.id for r in deployment.resources.values() if r.type == "AWS::Logs::LogGroup"]
     written = "\n".join(line for group in groups for line in lines(deployment, group))
     for marker in ('"message":"request"', '"CloudWatchMetrics"', '"remedy"'):
@@ -323,10 +356,27 @@ def test_what_was_logged_until_now_holds_no_secret_and_no_personal_data(
 # ----------------------------------------------------------------------------------- deletion
 
 
-def test_a_deleted_stack_leaves_nothing(deployment: Deployment) -> None:
+def test_without_its_platform_the_stack_serves_its_own_mini_program(
+    deployment: Deployment, api: Api, token: str
+) -> None:
+    deployment.deploy(ComponentAppId="")
+    assert [name for name in deployment.resources if re.match("Platform|Merchants", name)] == []
+    assert api.session(token).status == 200
+    merchants = api.login(deployment.wechat.phone(MERCHANT).login(), appid=MERCHANT)
+    assert merchants.problem == (403, "app_not_authorized", "contact_support")
+    person = deployment.wechat.phone()
+    token = api.logged_in(person)
+    person.close_account()
+    assert eventually(lambda: api.session(token).status == 401, 20)
+
+
+def test_a_deleted_stack_leaves_nothing_but_what_its_platform_cannot_get_again(
+    deployment: Deployment,
+) -> None:
     assert len(everything(deployment)) > 30
     delete(deployment, deployment.name)
-    assert everything(deployment) == []
+    (table,) = everything(deployment)
+    assert table.startswith(f"{deployment.name}-Platform-")
 
 
 def everything(deployment: Deployment) -> list[str]:

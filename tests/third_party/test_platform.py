@@ -219,12 +219,15 @@ class TestRefreshTokens:
     ) -> None:
         scene.authorized()
         kept = refresh_token(scene)
-        before = scene.item(MERCHANT)["sealed"]
+        before = [scene.item(appid)["sealed"] for appid in (MERCHANT, COMPONENT)]
         ring = scene.deployment.secret("KeyRing")
         scene.deployment.put_secret("KeyRing", {**ring, "current": "k2", "k2": "k2" * 32})
         clock.shift(301)
         assert refresh_token(scene) == kept
-        assert scene.item(MERCHANT)["sealed"] != before
+        assert [scene.item(appid)["sealed"] for appid in (MERCHANT, COMPONENT)] == before
+        scene.schedule()
+        for appid, sealed in zip((MERCHANT, COMPONENT), before, strict=True):
+            assert scene.item(appid)["sealed"] != sealed
         scene.deployment.put_secret("KeyRing", {"current": "k2", "k2": "k2" * 32})
         clock.shift(301)
         assert refresh_token(scene) == kept

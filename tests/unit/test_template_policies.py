@@ -110,7 +110,7 @@ ALLOWED: dict[str, tuple[dict[str, set[str]], set[str]]] = {
     ),
     "MerchantsRole": (
         {
-            "Platform.Arn": {*ACCESS_TOKEN, "dynamodb:Query"},
+            "Platform.Arn": {"dynamodb:GetItem", "dynamodb:Query"},
             "AccessTokens.Arn": ACCESS_TOKEN,
             "AppSecrets.Id": SECRET,
             "KeyRing.Id": SECRET,
@@ -179,7 +179,7 @@ BESIDES: dict[str, dict[str, dict[str, set[str]]]] = {
         "UserEventsRole": ASKS,
     },
     "HasPlatform": {
-        "LoginRole": {**USES_ITS_TOKEN, "AccessTokens.Arn": ACCESS_TOKEN},
+        "LoginRole": {**IS_SERVED, "AccessTokens.Arn": ACCESS_TOKEN},
         "PhoneRole": USES_ITS_TOKEN,
         "DecryptRole": USES_ITS_TOKEN,
         "SessionRole": USES_ITS_TOKEN,
@@ -189,7 +189,7 @@ BESIDES: dict[str, dict[str, dict[str, set[str]]]] = {
         "IntrospectRole": IS_SERVED,
         "EndSessionsRole": IS_SERVED,
         "WeChatPushRole": {
-            **USES_ITS_TOKEN,
+            "Platform.Arn": {"dynamodb:UpdateItem"},
             "KeyRing.Id": SECRET,
             "PlatformEvents.Arn": {"sqs:SendMessage"},
         },

@@ -43,7 +43,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_operations_are_those_that_the_roles_allow() -> None:
-    """The roles allow what is called and nothing else: tests/e2e/test_least_privilege.py."""
+    """What is called is what they allow: tests/third_party/test_least_privilege.py."""
     actions = {
         action
         for resource in read_document(TEMPLATES["template"])["Resources"].values()

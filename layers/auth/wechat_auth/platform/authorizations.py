@@ -177,7 +177,7 @@ def look_after(
         outcome["pushes"] = _outcome(lambda: _restart_pushes(platform, secrets))
     if ticket is not None:
         outcome["merchants"] = _outcome(lambda: _list_merchants(platform))
-    for merchant in platform.table.merchants():
+    for merchant in platform.table.merchants(seal_again=True):
         outcome[merchant.appid] = _outcome(partial(_renew, access_tokens, merchant.appid))
     return {name: what for name, what in outcome.items() if what}
 

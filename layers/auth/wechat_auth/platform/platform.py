@@ -64,8 +64,7 @@ class Platform:
         if now < self._known.get(appid, 0):
             return True
         self._known.pop(appid, None)
-        merchant = self.table.merchant(appid, consistent=False)
-        if merchant is None or not merchant.authorized:
+        if not self.table.is_authorized(appid):
             return False
         self._known[appid] = now + KNOWN_FOR
         return True

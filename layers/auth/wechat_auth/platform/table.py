@@ -8,7 +8,8 @@ heeded) · ``permissions`` (numbers, or absent if unknown) · ``worker``, ``busy
 taking up an authorisation, until when).
 
 Nothing expires, and the table outlives the stack: a refresh token is good until its merchant
-withdraws the authorisation. What was sealed under an older key is sealed again when it is read.
+withdraws the authorisation. What was sealed under an older key the schedule seals again, every
+minute; so whoever only reads needs no right to write.
 """
 
 import uuid
@@ -104,13 +105,21 @@ class PlatformTable:
             {"now": now, "before": now - every},
         )
 
-    def merchant(self, appid: str, *, consistent: bool = True) -> Merchant | None:
+    def is_authorized(self, appid: str) -> bool:
+        """Tell whether a merchant authorises the platform, as far as is known here."""
+        return "sealed" in (self._table.get(self._key(appid), consistent=False) or {})
+
+    def merchant(self, appid: str) -> Merchant | None:
         """Return a merchant that has ever authorised the platform, as far as is known here."""
-        item = self._table.get(self._key(appid), consistent=consistent)
+        item = self._table.get(self._key(appid))
         return None if item is None or "changed_at" not in item else self._merchant(item)
 
-    def merchants(self) -> list[Merchant]:
-        """Return all merchants that authorise the platform."""
+    def merchants(self, *, seal_again: bool = False) -> list[Merchant]:
+        """Return all merchants that authorise the platform.
+
+        Args:
+            seal_again: Whether what an older key sealed, the ticket too, is sealed again.
+        """
         items: list[Item] = []
         page: dict[str, Any] = {}
         while True:
@@ -121,6 +130,9 @@ class PlatformTable:
             if more is None:
                 break
             page = {"ExclusiveStartKey": more}
+        if seal_again:
+            for item in items:
+                self._seal_again(item)
         merchants = [self._merchant(item) for item in items if item["appid"] != self._appid]
         return [merchant for merchant in merchants if merchant.authorized]
 
@@ -207,21 +219,21 @@ class PlatformTable:
         )
 
     def _unsealed(self, item: Item) -> str | None:
-        """Return what is sealed in an item, and seal it again if an older key sealed it."""
         if "sealed" not in item:
             return None
-        appid, blob = item["appid"], item["sealed"]
+        context = self._context(item["appid"])
         try:
-            text = self._secrets.unseal(
-                blob, purpose=_PURPOSE, context=self._context(appid)
-            ).decode()
+            return self._secrets.unseal(item["sealed"], purpose=_PURPOSE, context=context).decode()
         except UnsealError:
             return None  # sealed under a key that is gone: lost
-        if not self._secrets.key_ring().is_current(blob):
+
+    def _seal_again(self, item: Item) -> None:
+        """Seal what an item holds again, unless the current key did, or it changes meanwhile."""
+        text = self._unsealed(item)
+        if text is not None and not self._secrets.key_ring().is_current(item["sealed"]):
             self._table.update_if(
                 "sealed = :old",
-                self._key(appid),
+                self._key(item["appid"]),
                 "SET sealed = :new",
-                {"old": blob, "new": self._sealed(appid, text)},
+                {"old": item["sealed"], "new": self._sealed(item["appid"], text)},
             )
-        return text

@@ -15,17 +15,19 @@ from local.stack import TEMPLATE
 from local.template import Application
 from tests.harness.api import IDEMPOTENCY_KEY, Answer, Api, legacy
 from tests.harness.deployment import Deployment
+from tests.third_party.conftest import MERCHANT, OK, Scene
 
 Call = tuple[str, str, str]
-"""Function, action, and the logical id of the table or secret, or the account function."""
-NOT_OF_THE_CODE = {"logs", "sqs"}
-"""What Lambda itself does with a function's role."""
+"""Function, action, and the logical id of the table, secret or queue, or the account function."""
+FED_BY_A_QUEUE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+NOT_OF_THE_CODE = {"logs:CreateLogStream", "logs:PutLogEvents", *FED_BY_A_QUEUE}
+"""What Lambda itself does with a function's role, beside reporting failed renewals."""
 
 
 @pytest.fixture
-def calls(deployment: Deployment) -> Iterator[set[Call]]:
+def calls(scene: Scene) -> Iterator[set[Call]]:
     """What the functions have asked of AWS; each runs in a thread of its name."""
-    accounts = itertools.count()
+    deployment, accounts = scene.deployment, itertools.count()
     deployment.with_account_function(lambda *_: {"accountId": f"u-{next(accounts)}"})
     names = logical_ids(deployment.stack.application) | {ACCOUNT_FUNCTION: "AccountFunctionArn"}
     seen: set[Call] = set()
@@ -34,14 +36,15 @@ def calls(deployment: Deployment) -> Iterator[set[Call]]:
         function = threading.current_thread().name
         if function.startswith("function-"):
             service, operation = event_name.replace("-", "").split(".")[1:]
-            given = [params.get(each) for each in ("TableName", "SecretId", "FunctionName")]
+            named = ("TableName", "SecretId", "FunctionName", "QueueUrl")
+            given = [params.get(each) for each in named]
             name = names[next(filter(None, given), None) or next(iter(params["RequestItems"]))]
             action = f"{service}:{operation}".replace("lambda:Invoke", "lambda:InvokeFunction")
             seen.add((function.removeprefix("function-"), action, name))
 
     hook = cast("Callable[..., None]", on_call)
     aws = deployment.stack.environment.aws
-    clients = (aws.dynamodb, aws.secrets_manager, aws.lambda_)
+    clients = (aws.dynamodb, aws.secrets_manager, aws.lambda_, aws.patient_lambda, aws.sqs)
     for client in clients:
         client.meta.events.register("provide-client-params", hook)
     yield seen
@@ -50,14 +53,16 @@ def calls(deployment: Deployment) -> Iterator[set[Call]]:
 
 
 def test_every_call_is_allowed_and_every_permission_is_used(
-    deployment: Deployment, calls: set[Call], clock: time_machine.Traveller
+    scene: Scene, calls: set[Call], clock: time_machine.Traveller
 ) -> None:
+    deployment = scene.deployment
     api = ColdApi(deployment)
     for path in (
         *(login, phone_number, open_data, session, schedule, authorizer),
         *(introspection, teams_code),
     ):
         path(deployment, api, clock)
+    platform(scene, api)
     assert calls == allowed(deployment.stack.application)
 
 
@@ -121,7 +126,7 @@ def schedule(deployment: Deployment, _: Api, clock: time_machine.Traveller) -> N
     clock.shift(7000)
     deployment.cold_start()
     outcome = deployment.stack.invoke("refresh_access_token", {})
-    assert outcome == {deployment.stack.appid: "renewed"}
+    assert outcome[deployment.stack.appid] == "renewed"
 
 
 def authorizer(deployment: Deployment, api: Api, _: time_machine.Traveller) -> None:
@@ -146,6 +151,53 @@ def teams_code(deployment: Deployment, api: Api, _: time_machine.Traveller) -> N
     assert deployment.stack.invoke("end_sessions", payload) == {"ended": 1}
 
 
+def platform(scene: Scene, api: Api) -> None:
+    """Go the paths of WeChat's pushes and of a merchant's user."""
+    deployment, stack = scene.deployment, scene.deployment.stack
+
+    def cold() -> None:
+        deployment.clear("AccessTokens")
+        deployment.cold_start()
+
+    cold()
+    assert scene.push(scene.platform.ticket()) == OK
+    cold()
+    assert scene.push(scene.platform.authorize(MERCHANT)) == OK
+    cold()
+    assert stack.queues.work_off() == 1
+    person = deployment.wechat.phone(MERCHANT)
+    cold()
+    token = api.login(person.login(), appid=MERCHANT).json["token"]
+    cold()
+    assert api.phone(person.tap_phone_number().code, token=token).status == 200
+    cold()
+    assert api.decrypt(token=token, **legacy(person.tap_phone_number())).status == 200
+    cold()
+    assert api.session(token, "?verify=true").status == 200
+    event = {"headers": {"authorization": f"Bearer {token}"}}
+    cold()
+    assert stack.invoke("authorizer", event)["isAuthorized"] is True
+    assert api.introspect(token).json["active"] is True
+    cold()
+    assert stack.invoke("access_token", {"appid": MERCHANT})["accessToken"]
+    cold()
+    assert stack.invoke("merchants", {"page": "https://example.com/"})["links"]
+    assert len(stack.invoke("merchants", {})["merchants"]) == 1
+    cold()
+    assert stack.invoke("end_sessions", {"appid": MERCHANT, "openids": [person.openid]})["ended"]
+    cold()
+    assert scene.schedule()[MERCHANT] == "renewed"
+    cold()
+    own = deployment.wechat.phone()
+    api.logged_in(own)
+    closed = deployment.wechat.message_push().event("user_authorization_cancellation", own.openid)
+    assert deployment.push(closed) == OK
+    cold()
+    assert stack.queues.work_off() == 1
+    cold()
+    scene.withdrawn()
+
+
 def allowed(application: Application) -> set[Call]:
     """Return what the template's roles allow the code of their functions."""
     roles = read_document(TEMPLATE)["Resources"]
@@ -158,13 +210,14 @@ def allowed(application: Application) -> set[Call]:
         for statement in map(if_there_is_one, policy["PolicyDocument"]["Statement"])
         for action in as_list(statement["Action"])
         for resource in as_list(statement["Resource"])
-        if action.partition(":")[0] not in NOT_OF_THE_CODE
+        if action not in NOT_OF_THE_CODE and logical_id(resource) != "FailedRenewals"
     }
 
 
 def logical_ids(application: Application) -> dict[str, str]:
     tables = {table.name: table.logical_id for table in application.tables}
-    return tables | {secret.name: secret.logical_id for secret in application.secrets}
+    queues = {queue.url: queue.name for queue in application.queues}
+    return tables | queues | {secret.name: secret.logical_id for secret in application.secrets}
 
 
 def logical_id(resource: dict[str, Any]) -> str:
@@ -173,7 +226,7 @@ def logical_id(resource: dict[str, Any]) -> str:
 
 
 def if_there_is_one(statement: dict[str, Any]) -> dict[str, Any]:
-    """Return a statement, or what it is if there is an account function."""
+    """Return a statement, or what it is if there are an account function and a platform."""
     chosen: dict[str, Any] = statement["Fn::If"][1] if "Fn::If" in statement else statement
     return chosen
 
