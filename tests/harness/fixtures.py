@@ -1,9 +1,12 @@
 """Fixtures that folders of tests take into their conftest, since each folder has its own stack."""
 
 from collections.abc import Iterator
+from secrets import token_hex
 
 import pytest
 
+from local import APPID, COMPONENT
+from local.simulated_wechat import App, SimulatedWeChat
 from local.stack import Stack
 from tests.harness.api import Api
 from tests.harness.contract import assert_keeps_to_the_contract
@@ -16,6 +19,15 @@ from tests.harness.runtime import TestedRuntime
 def running_stack() -> Iterator[Stack]:
     """A stack for one folder's tests: a process runs one at a time, and others start theirs."""
     with Stack.start(functions=TestedRuntime) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="package")
+def stack_with_platform() -> Iterator[Stack]:
+    """A stack that has a third-party platform's table and queue, to import as running_stack."""
+    wechat = SimulatedWeChat([App(APPID, token_hex(16), cloud=True)])
+    wechat.set_up_platform(COMPONENT)
+    with Stack.start(functions=TestedRuntime, wechat=wechat) as stack:
         yield stack
 
 

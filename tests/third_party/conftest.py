@@ -2,31 +2,22 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from secrets import token_hex
 
 import pytest
 
-from local import APPID, COMPONENT
+from local import COMPONENT
 from local.simulated_wechat import App, Phone, Pushed, SimulatedWeChat, ThirdPartyPlatform
-from local.stack import Stack, app_secrets, save_addresses
+from local.stack import app_secrets, save_addresses
 from tests.harness.deployment import Deployment
 from tests.harness.fixtures import no_secret_is_written
-from tests.harness.runtime import TestedRuntime
+from tests.harness.fixtures import stack_with_platform as running_stack
 
-__all__ = ["no_secret_is_written"]
+__all__ = ["no_secret_is_written", "running_stack"]
 
 MERCHANT = "wx0000000000abc010"
 OTHER_MERCHANT = "wx0000000000abc020"
 NUMBER = "13800138000"
 OK = (200, "success")
-
-
-@pytest.fixture(scope="package")
-def running_stack() -> Iterator[Stack]:
-    wechat = SimulatedWeChat([App(APPID, token_hex(16), cloud=True)])
-    wechat.set_up_platform(COMPONENT)
-    with Stack.start(functions=TestedRuntime, wechat=wechat) as stack:
-        yield stack
 
 
 @dataclass(frozen=True, slots=True)

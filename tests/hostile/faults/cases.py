@@ -253,7 +253,14 @@ def user_events(scene: Scene) -> Ask:
 def platform_events(scene: Scene) -> Ask:
     made = scene.authorizing()
     event = {"appid": MERCHANT, "at": made.authorized_at, "code": made.code}
-    return lambda: worked_off(scene, "platform_events", event)
+
+    def ask() -> Outcome:
+        done = worked_off(scene, "platform_events", event)
+        items = scene.deployment.items("Platform")
+        kept = [item for item in items if item["appid"]["S"] == MERCHANT and "sealed" in item]
+        return "200 undone" if done == "200" and not kept else done
+
+    return ask
 
 
 def platform_events_withdrawn(scene: Scene) -> Ask:

@@ -1,20 +1,28 @@
 """Requests that no schema describes, byte by byte through the gateway to the functions."""
 
 import http.client
+import json
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from contextlib import closing
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from local import API_CLIENT
-from local.simulated_wechat import Phone
+from local import API_CLIENT, APPID, COMPONENT
+from local.simulated_wechat import MessagePush, Phone
+from local.stack import app_secrets
 from tests.harness.api import Answer, Api, basic
 from tests.harness.contract import assert_keeps_to_the_contract
 from tests.harness.deployment import Deployment
+from wechat_auth.user_events import CLOSED, MODIFIED, REVOKED
+from wechat_crypto.push_message import push_signature
+
+MERCHANT = "wx0000000000abc010"
 
 Headers = Sequence[tuple[str, str]]
 
@@ -39,6 +47,15 @@ def send(
     deployment: Deployment, method: str, target: str, headers: Headers = (), body: bytes = b""
 ) -> Answer:
     """Send headers as they are, also twice; the answer must keep to the contract."""
+    answer = exchange(deployment, method, target, headers, body)
+    assert_keeps_to_the_contract(answer)
+    assert answer.status < 500
+    return answer
+
+
+def exchange(
+    deployment: Deployment, method: str, target: str, headers: Headers, body: bytes
+) -> Answer:
     address = urlsplit(deployment.stack.url).netloc
     with closing(http.client.HTTPConnection(address, timeout=30)) as connection:
         connection.putrequest(method, target)
@@ -48,10 +65,7 @@ def send(
         connection.endheaders(body)
         reply = connection.getresponse()
         path = target.partition("?")[0]
-        answer = Answer(method, path, reply.status, dict(reply.headers), reply.read())
-    assert_keeps_to_the_contract(answer)
-    assert answer.status < 500
-    return answer
+        return Answer(method, path, reply.status, dict(reply.headers), reply.read())
 
 
 @pytest.fixture
@@ -174,3 +188,130 @@ def test_no_credentials_but_a_clients_are_good(deployment: Deployment, credentia
             continue
         headers = [("Authorization", f"Basic {value}")]
         assert send(deployment, "POST", "/introspect", headers, b"token=x").status == 401
+
+
+# ---------------------------------------------------------------------- WeChat's pushes
+
+SUCCESS, REFUSED = (200, b"success"), (403, b"")
+MAX_PUSH = 64 * 1024
+PATHS = [APPID, COMPONENT, f"{COMPONENT}/{MERCHANT}", f"{APPID}/{MERCHANT}", f"{COMPONENT}/{APPID}"]
+
+paths = st.sampled_from(PATHS) | st.text(min_size=1).map(lambda text: quote(text, safe=""))
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+kinds = st.sampled_from([CLOSED, REVOKED, MODIFIED, "component_verify_ticket", "authorized",
+                         "updateauthorized", "unauthorized", "event"])  # fmt: skip
+messages = st.dictionaries(
+    st.sampled_from(["MsgType", "Event", "OpenID", "CreateTime", "RevokeInfo", "InfoType", "AppId",
+                     "AuthorizerAppid", "AuthorizationCode", "ComponentVerifyTicket"]) | st.text(),
+    kinds | st.sampled_from([COMPONENT, MERCHANT]) | values,
+    max_size=10,
+)  # fmt: skip
+
+
+@pytest.fixture
+def pushing(deployment: Deployment) -> Deployment:
+    """A deployment that receives pushes of its app and of a platform."""
+    deployment.put_secret("AppSecrets", app_secrets(deployment.wechat))
+    deployment.configure(COMPONENT_APPID=COMPONENT)
+    return deployment
+
+
+def keys(deployment: Deployment, path: str) -> MessagePush:
+    """Return what signs and seals what comes by a path."""
+    platform = deployment.wechat.platform
+    of_platform = platform and path.startswith(COMPONENT)
+    return platform.push if platform and of_platform else deployment.wechat.message_push()
+
+
+def pushed(
+    deployment: Deployment, path: str, query: str, body: bytes | None, content_type: str = ""
+) -> tuple[int, bytes]:
+    headers = [("Content-Type", content_type)] if content_type else []
+    method = "GET" if body is None else "POST"
+    answer = exchange(deployment, method, f"/wechat-push/{path}?{query}", headers, body or b"")
+    return answer.status, answer.content
+
+
+@given(
+    path=paths,
+    query=no_more_than_ascii.filter(lambda text: "#" not in text),
+    body=st.none() | st.binary(max_size=300) | st.sampled_from(HOSTILE),
+    content_type=st.sampled_from(TYPES),
+)
+@example(path=APPID, query="timestamp=%ff&nonce=&msg_signature=%00", body=b"{}", content_type="")
+@example(path=f"{COMPONENT}/{MERCHANT}", query="", body=b"<xml>" * 9_000, content_type="text/xml")
+@over_http
+def test_what_nobody_signed_is_refused_without_a_word(
+    pushing: Deployment, path: str, query: str, body: bytes | None, content_type: str
+) -> None:
+    assume(body is not None or "/" not in path)  # only one's own address is ever verified
+    assert pushed(pushing, path, query, body, content_type) == REFUSED
+
+
+@given(
+    path=st.sampled_from(PATHS),
+    encrypted=st.text(max_size=200)
+    | st.binary(max_size=200).map(lambda raw: b64encode(raw).decode()),
+    content_type=st.sampled_from(TYPES),
+)
+@example(path=APPID, encrypted="", content_type="application/json")
+@example(path=COMPONENT, encrypted=b64encode(bytes(64)).decode(), content_type="text/xml")
+@over_http
+def test_a_signature_alone_opens_nothing(
+    pushing: Deployment, path: str, encrypted: str, content_type: str
+) -> None:
+    signature = push_signature(keys(pushing, path).token, "1", "2", encrypted)
+    query = urlencode({"timestamp": "1", "nonce": "2", "msg_signature": signature})
+    body = json.dumps({"Encrypt": encrypted}).encode()
+
+    assert pushed(pushing, path, query, body, content_type) == REFUSED
+
+
+@given(path=st.sampled_from(PATHS), message=messages, xml=st.booleans())
+@example(path=COMPONENT, message={"AppId": COMPONENT, "InfoType": "component_verify_ticket",
+                                  "ComponentVerifyTicket": "\ud800"}, xml=False)  # fmt: skip
+@over_http
+def test_whatever_wechat_seals_is_heard_or_refused(
+    pushing: Deployment, path: str, message: dict[str, Any], xml: bool
+) -> None:
+    push = keys(pushing, path)
+    push.xml = xml
+    made = push.seal(message)
+
+    assert pushed(pushing, path, urlencode(made.query), made.body) in (SUCCESS, REFUSED)
+
+
+@given(echo=st.text(max_size=150), path=st.sampled_from([APPID, COMPONENT, MERCHANT]))
+@example(echo="1234567890", path=APPID)
+@example(echo="<script>", path=APPID)
+@over_http
+def test_an_echostr_comes_back_only_if_it_is_one(pushing: Deployment, echo: str, path: str) -> None:
+    asked = {**keys(pushing, path).verification().query, "echostr": echo}
+    is_one = path == APPID and re.fullmatch(r"[0-9A-Za-z_-]{1,128}", echo)
+    answer = pushed(pushing, path, urlencode(asked, errors="surrogatepass"), None)
+
+    assert answer == ((200, echo.encode()) if is_one else REFUSED)
+
+
+@pytest.mark.parametrize("path", [APPID, COMPONENT, f"{COMPONENT}/{MERCHANT}"])
+def test_a_push_may_take_64_kib_and_not_a_byte_more(pushing: Deployment, path: str) -> None:
+    made = keys(pushing, path).seal({"AppId": COMPONENT, "MsgType": "event"})
+    assert made.body
+    query, full = urlencode(made.query), made.body.ljust(MAX_PUSH)
+
+    assert pushed(pushing, path, query, full) == SUCCESS
+    assert pushed(pushing, path, query, full + b" ") == REFUSED
+    assert pushed(pushing, path, query, made.body.ljust(1024 * 1024)) == REFUSED
+
+
+@pytest.mark.parametrize("path", [APPID, COMPONENT, f"{COMPONENT}/{MERCHANT}"])
+def test_of_a_query_that_says_something_twice_none_counts(pushing: Deployment, path: str) -> None:
+    made = keys(pushing, path).seal({"AppId": COMPONENT})
+    for name in ("timestamp", "nonce", "msg_signature"):
+        query = urlencode([*made.query.items(), (name, made.query[name])])
+        assert pushed(pushing, path, query, made.body) == REFUSED
+    assert pushed(pushing, path, urlencode(made.query), made.body) == SUCCESS

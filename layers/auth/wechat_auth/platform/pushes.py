@@ -13,6 +13,7 @@ from wechat_auth.storage import Queue
 AUTHORIZATIONS = frozenset({"authorized", "updateauthorized", "unauthorized"})
 """InfoTypes of what a merchant does; the first two carry an authorisation code."""
 _APPID = re.compile(r"wx[0-9a-f]{16}")
+_TICKET = re.compile(r"[!-~]+")
 _TIME = re.compile(r"\d{1,12}", re.ASCII)
 
 
@@ -65,7 +66,7 @@ def _heed(message: Mapping[str, Any], table: PlatformTable, platform_events: Que
     created_at = int(created) if _TIME.fullmatch(created) else 0
     ticket = message.get("ComponentVerifyTicket")
     appid, code = message.get("AuthorizerAppid"), message.get("AuthorizationCode")
-    if kind == "component_verify_ticket" and isinstance(ticket, str) and ticket:
+    if kind == "component_verify_ticket" and isinstance(ticket, str) and _TICKET.fullmatch(ticket):
         if table.keep_ticket(ticket, created_at):
             invocation.count("Tickets")
     elif kind in AUTHORIZATIONS and isinstance(appid, str) and _APPID.fullmatch(appid):
