@@ -363,7 +363,7 @@ def test_without_its_platform_the_stack_serves_its_own_mini_program(
     assert [name for name in deployment.resources if re.match("Platform|Merchants", name)] == []
     assert api.session(token).status == 200
     merchants = api.login(deployment.wechat.phone(MERCHANT).login(), appid=MERCHANT)
-    assert merchants.problem == (403, "app_not_authorized", "contact_support")
+    assert merchants.problem == (400, "invalid_request", "fix_request")
     person = deployment.wechat.phone()
     token = api.logged_in(person)
     person.close_account()
