@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _HIGHEST_PORT = 65533  # two more are needed
 _LOOPBACK = "127.0.0.1"
 _HERE = frozenset({_LOOPBACK, "localhost"})
-_EVERYWHERE = "0.0.0.0"  # noqa: S104 - what LISTEN may say
+_EVERYWHERE = "0.0.0.0"  # noqa: S104  # nosec B104 - what LISTEN may say
 _NOWHERE = ("192.0.2.1", 9)  # RFC 5737: no machine has it, and nothing is sent there
 
 
