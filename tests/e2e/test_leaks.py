@@ -242,7 +242,7 @@ def test_nothing_written_holds_a_secret_or_personal_data(
     assert set(secrets.known.values()) == {
         "AppSecret", "key", "access_token", "openid", "unionid", "session_key", "login code",
         "phone code", "encryptedData", "iv", "cloudID", "signature", "phone number", "nick name",
-        "session token", "secret of a session token",
+        "session token", "secret of a session token", "Token", "EncodingAESKey",
     }  # fmt: skip
 
     output = written.output
