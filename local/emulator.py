@@ -253,7 +253,8 @@ def _wait_for(address: str, process: "subprocess.Popen[bytes]") -> None:
 
 @contextmanager
 def _serve() -> Iterator[tuple[str, str]]:
-    with Stack.start(template=BUILT, functions=lambda each, _: Emulator(each)) as stack:
+    started = Stack.start(template=BUILT, functions=lambda each, _: Emulator(each))
+    with started as stack, stack.alive():
         yield stack.url, stack.wechat_url
 
 

@@ -25,6 +25,7 @@ def add_to(stack: Stack) -> None:
         SecretId=stack.environment.backend().settings.app_secrets_id,
         SecretString=json.dumps(app_secrets(stack.wechat)),  # with the sample's Token
     )
+    stack.environment.restart()  # one that runs would read them within a minute
     for token in (TOKEN, TOKEN_TO_END):
         user, sort_key = place_of(token)
         session = Session(user, sort_key, stack.appid, OPENID, None, SESSION_KEY, _END)

@@ -24,9 +24,9 @@ def stack() -> Iterator[Stack]:
     wechat.set_up_platform(COMPONENT)
     with Stack.start(wechat=wechat) as stack:
         stack.environment.keep(clock=stack.wechat.clock.now)
+        sample.add_to(stack)
         variables = read(LOCAL_ENV)["Parameters"]
         stack.environment.restart({name: variables[name] for name in variables.keys() - ADDRESSES})
-        sample.add_to(stack)
         yield stack
 
 
