@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.harness.deployment import Deployment
 from tests.harness.engine import engine
 from tests.harness.fixtures import api, no_secret_is_written
 from tests.harness.fixtures import stack_with_platform as running_stack
@@ -10,6 +11,13 @@ from tests.hostile.faults.matrix import Matrix
 __all__ = ["api", "engine", "no_secret_is_written", "running_stack"]
 
 _matrix = Matrix()
+
+
+@pytest.fixture
+def deployment(deployment: Deployment) -> Deployment:
+    """Serve one app; the platform is there for requests that configure it."""
+    deployment.configure(COMPONENT_APPID="")
+    return deployment
 
 
 @pytest.fixture
