@@ -36,7 +36,7 @@ from local.calls import three_calls
 from local.ministack import ROOT, MinistackError, client, serve
 from local.simulated_wechat import App, SimulatedWeChat
 from local.simulated_wechat import serve as serve_wechat
-from local.stack import app_secrets, save_addresses
+from local.stack import app_secrets, repeating, save_addresses
 from local.supplement import supply
 from local.template import REGION
 
@@ -202,7 +202,7 @@ def start(name: str = "wechat-auth-local") -> Iterator[Deployment]:
         with (
             serve_wechat(wechat) as for_people,
             serve_wechat(wechat, tls=tls) as for_functions,
-            wechat.delivering(),
+            repeating(wechat.deliver),
             serve(folder, SSL_CERT_FILE=str(folder / "authority.pem")) as aws_url,
         ):
             yield Deployment(

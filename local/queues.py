@@ -7,16 +7,13 @@ Source: AWS Lambda Developer Guide, "Using Lambda with Amazon SQS".
 """
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from botocore.client import BaseClient
 
 from local.runtime import Functions
 from local.template import REGION, Application, Queue
-
-_PAUSE = 0.25  # seconds between two looks at queues that were empty
 
 
 class Queues:
@@ -50,23 +47,6 @@ class Queues:
         for queue in self._queues:
             self._sqs.delete_queue(QueueUrl=queue.url)
             self._sqs.create_queue(QueueName=queue.name)
-
-    @contextmanager
-    def worked_off(self) -> Iterator[None]:
-        """Work off whatever comes, for the length of a `with` block."""
-        ended = threading.Event()
-
-        def run() -> None:
-            while not ended.wait(_PAUSE):
-                self.work_off()
-
-        thread = threading.Thread(target=run, name="queues", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
 
     def _work_off(self, queue: Queue) -> int:
         done, failed = 0, []

@@ -28,11 +28,30 @@ if TYPE_CHECKING:
 MakeFunctions = Callable[[Application, Environment], AbstractContextManager[Functions]]
 
 _LOOPBACK = "127.0.0.1"
+_PAUSE = 0.25  # seconds between two looks at what is due
 TEMPLATE = Path(__file__).parents[1] / "template.yaml"
 
 
 class PortTakenError(Exception):
     """A port is in use; the message says what to do, in one line."""
+
+
+@contextmanager
+def repeating(work: Callable[[], object]) -> Iterator[None]:
+    """Do something again and again in a thread, for the length of a `with` block."""
+    ended = threading.Event()
+
+    def run() -> None:
+        while not ended.wait(_PAUSE):
+            work()
+
+    thread = threading.Thread(target=run, name="repeating", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +196,13 @@ class Stack:
 
     @contextmanager
     def alive(self) -> "Iterator[None]":
-        """Do in threads what WeChat and Lambda do by themselves: push, and work off the queues."""
-        with self.queues.worked_off(), self.wechat.delivering():
+        """Do in a thread what WeChat and Lambda do by themselves: push, and work off the queues."""
+
+        def once() -> None:
+            self.wechat.deliver()
+            self.queues.work_off()
+
+        with repeating(once):
             yield
 
     def invoke(self, name: str, event: object) -> Any:

@@ -68,7 +68,6 @@ def start(
         functions=lambda application, environment: recorded(application, environment, wechat, feed),
         front=lambda api: Front(api, feed, acts),
     ) as stack:
-        stack.wechat.deliver()  # the platform's first ticket, before anybody watches
         try:
             yield stack
         finally:

@@ -27,19 +27,7 @@ def code2session(world: World, request: Request) -> Reply:
     app = world.app(appid)
     _check_secret(app, secret, errcode=40125)
     world.quotas.count("code2Session", appid)
-    code = world.codes.find("login", text)
-    person = code.person
-    if person.appid != appid:
-        raise WeChatError(40029)
-    if code.used:
-        raise WeChatError(40163)
-    code.use()
-    if not world.settings.login_replaces_session_key:
-        person.session_key = new_session_key()
-    reply: Reply = {"session_key": person.live_session_key(), "openid": person.openid}
-    if person.unionid:
-        reply["unionid"] = person.unionid
-    return reply
+    return world.exchange_login_code(appid, text)
 
 
 def get_stable_access_token(world: World, request: Request) -> Reply:

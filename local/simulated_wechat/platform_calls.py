@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from .errors import WeChatError
-from .people import new_session_key
 from .platform import PHONE_NUMBERS, ThirdPartyPlatform
 from .request import Request
 from .world import World
@@ -119,17 +118,7 @@ def code2session(world: World, request: Request) -> Reply:
         raise WeChatError(40002)
     platform.authorization(appid)
     world.quotas.count("thirdpartyCode2Session", appid)
-    code = world.codes.find("login", text)
-    person = code.person
-    if person.appid != appid:
-        raise WeChatError(40029)
-    if code.used:
-        raise WeChatError(40163)
-    code.used = True
-    if not world.settings.login_replaces_session_key:
-        person.session_key = new_session_key()
-    reply: Reply = {"session_key": person.live_session_key(), "openid": person.openid}
-    return reply | ({"unionid": person.unionid} if person.unionid else {})
+    return world.exchange_login_code(appid, text)
 
 
 def check_permission(world: World, appid: str, token: str) -> None:

@@ -1,10 +1,8 @@
 """SimulatedWeChat: the world, its faults and the record of what was called."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from threading import Event, Thread
 from typing import Final, Literal
 
 from . import sample
@@ -24,7 +22,6 @@ from .world import App, Billed, Settings, World
 DEFAULT_NUMBER: Final = "13800138000"
 
 _CALLS_KEPT: Final = 10_000
-_PAUSE: Final = 0.25  # seconds between two looks at what is due
 
 
 class SimulatedWeChat:
@@ -149,23 +146,6 @@ class SimulatedWeChat:
         ):
             platform.pushing = False  # until it asks for tickets again
         return made
-
-    @contextmanager
-    def delivering(self) -> Iterator[None]:
-        """Push whatever becomes due, for the length of a `with` block."""
-        ended = Event()
-
-        def run() -> None:
-            while not ended.wait(_PAUSE):
-                self.deliver()
-
-        thread = Thread(target=run, name="pushes", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
 
     def authorize(self, appid: str, permissions: Iterable[int] = (PHONE_NUMBERS,)) -> None:
         """Let a merchant, of a new mini-program if need be, authorise the platform.

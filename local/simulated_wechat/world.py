@@ -11,12 +11,12 @@ from .deliveries import Deliveries
 from .errors import WeChatError
 from .message_push import MessagePush
 from .open_data import OpenData
+from .people import Person, new_session_key
 from .quotas import Quotas
 from .tokens import AccessTokens
 
 if TYPE_CHECKING:
     from .api_security import ApiSecurity
-    from .people import Person
     from .platform import ThirdPartyPlatform
 
 
@@ -102,6 +102,25 @@ class World:
             return self.apps[appid]
         except KeyError:
             raise WeChatError(40013) from None
+
+    def exchange_login_code(self, appid: str, text: str) -> dict[str, object]:
+        """Spend a login code of an app, and return who logged in, as code2Session answers it."""
+        code = self.codes.find("login", text)
+        person = code.person
+        if person.appid != appid:
+            raise WeChatError(40029)
+        if code.used:
+            raise WeChatError(40163)
+        code.use()
+        if not self.settings.login_replaces_session_key:
+            person.session_key = new_session_key()
+        reply: dict[str, object] = {
+            "session_key": person.live_session_key(),
+            "openid": person.openid,
+        }
+        if person.unionid:
+            reply["unionid"] = person.unionid
+        return reply
 
     def push_of(self, appid: str) -> MessagePush:
         """Return the message push of an app, in safe mode, as its console has it."""

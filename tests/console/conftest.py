@@ -38,6 +38,7 @@ def feed() -> RememberingFeed:
 @pytest.fixture(scope="package")
 def running_stack(feed: RememberingFeed) -> Iterator[Stack]:
     with console.start(feed=feed) as stack:
+        stack.wechat.deliver()  # the platform's first ticket, before anybody watches
         yield stack
 
 

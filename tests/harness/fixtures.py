@@ -32,6 +32,13 @@ def stack_with_platform() -> Iterator[Stack]:
 
 
 @pytest.fixture
+def without_platform(deployment: Deployment) -> Deployment:
+    """Serve one app; the platform is there for those who configure it. To import as deployment."""
+    deployment.configure(COMPONENT_APPID="")
+    return deployment
+
+
+@pytest.fixture
 def api(deployment: Deployment) -> Iterator[Api]:
     """A client, all of whose answers must keep to the contract."""
     api = Api(deployment.stack.url)

@@ -2,22 +2,15 @@
 
 import pytest
 
-from tests.harness.deployment import Deployment
 from tests.harness.engine import engine
 from tests.harness.fixtures import api, no_secret_is_written
 from tests.harness.fixtures import stack_with_platform as running_stack
+from tests.harness.fixtures import without_platform as deployment
 from tests.hostile.faults.matrix import Matrix
 
-__all__ = ["api", "engine", "no_secret_is_written", "running_stack"]
+__all__ = ["api", "deployment", "engine", "no_secret_is_written", "running_stack"]
 
 _matrix = Matrix()
-
-
-@pytest.fixture
-def deployment(deployment: Deployment) -> Deployment:
-    """Serve one app; the platform is there for requests that configure it."""
-    deployment.configure(COMPONENT_APPID="")
-    return deployment
 
 
 @pytest.fixture

@@ -7,17 +7,11 @@ import pytest
 from local.invocations import Handler
 from tests.harness.deployment import Deployment
 from tests.harness.fixtures import stack_with_platform as running_stack
+from tests.harness.fixtures import without_platform as deployment
 from tests.harness.leaks import Secrets
 from tests.hostile.fuzz.people import People
 
-__all__ = ["people", "running_stack"]
-
-
-@pytest.fixture
-def deployment(deployment: Deployment) -> Deployment:
-    """Serve one app; the platform is there for those who configure it."""
-    deployment.configure(COMPONENT_APPID="")
-    return deployment
+__all__ = ["deployment", "people", "running_stack"]
 
 
 @pytest.fixture

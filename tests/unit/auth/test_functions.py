@@ -198,6 +198,19 @@ def test_nothing_deployed_knows_that_tests_or_a_local_run_exist(path: Path) -> N
     )
 
 
+def said_with_the_handlers(program: str) -> str:
+    """Return what a program prints in a Python of its own; its arguments are all handlers."""
+    paths = [str(ROOT), str(ROOT / "layers/crypto"), str(ROOT / "layers/auth")]
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", program, *map(str, HANDLERS)],
+        env={"PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
 def test_loading_the_functions_makes_nothing_that_a_snapshot_must_not_keep() -> None:
     # SnapStart: many wake from one. No client, connection, secret or token before that.
     program = """
@@ -209,15 +222,7 @@ for path in sys.argv[1:]:
 from wechat_auth.backend import backend
 print(kept, backend.cache_info().currsize)
 """
-    paths = [str(ROOT), str(ROOT / "layers/crypto"), str(ROOT / "layers/auth")]
-    loaded = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", program, *map(str, HANDLERS)],
-        env={"PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert loaded.stdout == "[] 0\n"
+    assert said_with_the_handlers(program) == "[] 0\n"
 
 
 def test_nothing_of_api_security_is_loaded_for_apps_without_it() -> None:
@@ -234,15 +239,7 @@ print(Backend(Settings.from_env(REQUIRED), aws=aws).envelope("wx0123456789abcdef
 of_it = ("wechat_crypto.api_", "wechat_auth.secured", "Crypto.PublicKey", "Crypto.Signature")
 print([name for name in sys.modules if name.startswith(of_it)])
 """
-    paths = [str(ROOT), str(ROOT / "layers/crypto"), str(ROOT / "layers/auth")]
-    loaded = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", program, *map(str, HANDLERS)],
-        env={"PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert loaded.stdout == "None\n[]\n"
+    assert said_with_the_handlers(program) == "None\n[]\n"
 
 
 def test_nothing_of_a_third_party_platform_is_loaded_without_one() -> None:
@@ -258,15 +255,7 @@ backend = Backend(Settings.from_env(REQUIRED))
 print(backend.platform, backend.look_after_platform(), backend.platform_of("wxfedcba9876543210"))
 print([name for name in sys.modules if name.startswith("wechat_auth.platform")])
 """
-    paths = [str(ROOT), str(ROOT / "layers/crypto"), str(ROOT / "layers/auth")]
-    loaded = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", program, *map(str, HANDLERS)],
-        env={"PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert loaded.stdout == "None {} None\n[]\n"
+    assert said_with_the_handlers(program) == "None {} None\n[]\n"
 
 
 def test_the_backend_is_all_that_an_environment_keeps() -> None:
