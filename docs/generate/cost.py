@@ -389,15 +389,11 @@ def demand(logins: int) -> Demand:
     )
 
 
+RATE: Final = 100
+"""RouteRate: requests a second that the template lets through to each route."""
 LIMITS: Final = (
-    Limit("LoginRate of the template, a second", "模板的 LoginRate（每秒）", 200,
-          lambda d: d.of("POST /login"), "parameter `LoginRate`", "参数 `LoginRate`"),
-    Limit("PhoneRate of the template, a second", "模板的 PhoneRate（每秒）", 50,
-          lambda d: d.of("POST /phone"), "parameter `PhoneRate`", "参数 `PhoneRate`"),
-    Limit("DecryptRate of the template, a second", "模板的 DecryptRate（每秒）", 50,
-          lambda d: d.of("POST /decrypt"), "parameter `DecryptRate`", "参数 `DecryptRate`"),
-    Limit("SessionRate of the template, a second", "模板的 SessionRate（每秒）", 200,
-          lambda d: d.of("GET /session"), "parameter `SessionRate`", "参数 `SessionRate`"),
+    Limit("RouteRate of the template: logins a second", "模板的 RouteRate（每秒登录）", RATE,
+          lambda d: d.of("POST /login"), "parameter `RouteRate`", "参数 `RouteRate`"),
     Limit("Lambda, concurrent executions of an account", "Lambda 账户并发数", 1000,
           lambda d: d.concurrency, "Service Quotas: Lambda, concurrent executions",
           "Service Quotas：Lambda 并发执行数"),
@@ -418,11 +414,6 @@ LIMITS: Final = (
 
 SEALS: Final = 2**32
 """Seals under one subkey for which random 96-bit nonces are safe (NIST SP 800-38D, 8.3)."""
-FLOOD: Final = {
-    "POST /login": 200, "POST /phone": 50, "POST /decrypt": 50, "GET /session": 200,
-    "POST /introspect": 200,
-}  # fmt: skip
-"""Requests a second that the template's throttles let through."""
 
 
 def days_of_a_key(logins: int) -> float:
@@ -433,7 +424,7 @@ def days_of_a_key(logins: int) -> float:
 def flood(route: str) -> list[float]:
     """Return what a month at a route's throttle costs: gateway, time, tables, logs and transfer."""
     each, p = LOAD.routes[route], PRICES
-    calls = FLOOD[route] * MONTH * 3600
+    calls = RATE * MONTH * 3600
     time = each.milliseconds / 1000 * LOAD.memory_gb * p.lambda_gb_second
     return [
         calls * p.api_request,
@@ -453,15 +444,18 @@ def flood_table(*, chinese: bool) -> str:
     )  # fmt: skip
     rows = [f"| {' | '.join(heads)} |", "|---|--:|--:|--:|--:|--:|--:|"]
     rows += [
-        f"| `{route}` | {FLOOD[route]} | "
+        f"| `{route}` | {RATE} | "
         + " | ".join(_number(usd) for usd in (*flood(route), sum(flood(route))))
         + " |"
-        for route in FLOOD
+        for route in LOAD.routes
     ]
-    totals = [sum(column) for column in zip(*map(flood, FLOOD), strict=True)]
+    totals = [sum(column) for column in zip(*map(flood, LOAD.routes), strict=True)]
     together = " | ".join(_number(usd) for usd in (*totals, sum(totals)))
     return "\n".join(
-        [*rows, f"| **{'合计' if chinese else 'together'}** | {sum(FLOOD.values())} | {together} |"]
+        [
+            *rows,
+            f"| **{'合计' if chinese else 'together'}** | {RATE * len(LOAD.routes)} | {together} |",
+        ]
     )
 
 

@@ -134,23 +134,12 @@ def test_ten_times_the_logins_never_cost_more_than_ten_times_as_much(few: int) -
     assert demand(few).usd < demand(few * 10).usd < demand(few).usd * 10
 
 
-def test_the_rates_are_the_defaults_of_the_template() -> None:
-    parameters = read_document(TEMPLATES["template"])["Parameters"]
-    rates = {limit.name.split()[0]: limit.allowed for limit in LIMITS if "template" in limit.name}
-    assert rates == {
-        name: parameters[name]["Default"]
-        for name in ("LoginRate", "PhoneRate", "DecryptRate", "SessionRate")
-    }
-
-
 def test_a_flood_is_what_the_throttles_let_through() -> None:
-    parameters = read_document(TEMPLATES["template"])["Parameters"]
-    names = ("LoginRate", "PhoneRate", "DecryptRate", "SessionRate", "IntrospectRate")
-    assert list(cost.FLOOD.values()) == [parameters[name]["Default"] for name in names]
+    assert read_document(TEMPLATES["template"])["Parameters"]["RouteRate"]["Default"] == cost.RATE
     gateway, *_ = cost.flood("POST /login")
-    assert gateway == pytest.approx(200 * 730 * 3600 / 1_000_000)
-    together = sum(sum(cost.flood(route)) for route in cost.FLOOD)
-    assert together == pytest.approx(5_756, abs=1)
+    assert gateway == pytest.approx(100 * 730 * 3600 / 1_000_000)
+    together = sum(sum(cost.flood(route)) for route in cost.LOAD.routes)
+    assert together == pytest.approx(4_785, abs=1)
 
 
 def test_a_key_lasts_43_days_at_a_hundred_million_logins_a_day() -> None:
@@ -169,7 +158,7 @@ def test_a_limit_is_met_where_the_demand_reaches_it() -> None:
 
 def test_the_template_gives_way_first_and_the_token_never() -> None:
     first, *_, last = sorted(LIMITS, key=lambda limit: limit.met_at())
-    assert first.name.startswith("LoginRate")
-    assert first.met_at() == pytest.approx(200 / 5 * 86_400)
+    assert first.name.startswith("RouteRate")
+    assert first.met_at() == pytest.approx(100 / 5 * 86_400)
     assert last.met_at() == math.inf
     assert last.used(demand(10_000)) < 13
