@@ -98,13 +98,23 @@ class Deployment:
         template = release(document, self.folder, chosen)
         (self.folder / RELEASE.name).write_text(json.dumps(template, indent=1), "utf-8")
         (self.folder / PARAMETERS.name).write_text(json.dumps(chosen, indent=1), "utf-8")
+        self.sam(
+            *("deploy", "--config-file", ROOT / SAMCONFIG, "--config-env", ENVIRONMENT),
+            *("--stack-name", self.name, "--region", REGION),
+            *("--template-file", RELEASE.name),
+            *("--parameter-overrides", f"file://{self.folder / PARAMETERS.name}"),
+        )
+        ids = {logical_id: resource.id for logical_id, resource in self.resources.items()}
+        supply(self.aws_url, self.name, ids)
+
+    def sam(self, *command: str | Path) -> str:
+        """Run SAM CLI where the artefacts are, with the emulator as AWS, and return what it said.
+
+        Raises:
+            DeploymentError: It failed.
+        """
         done = subprocess.run(  # noqa: S603 - all of it is ours
-            [
-                *(_SAM, "deploy", "--config-file", ROOT / SAMCONFIG, "--config-env", ENVIRONMENT),
-                *("--stack-name", self.name, "--region", REGION),
-                *("--template-file", RELEASE.name),
-                *("--parameter-overrides", f"file://{self.folder / PARAMETERS.name}"),
-            ],
+            [_SAM, *command],
             cwd=self.folder,
             env={
                 "PATH": os.defpath,
@@ -118,9 +128,8 @@ class Deployment:
             check=False,
         )
         if done.returncode:
-            raise DeploymentError(f"sam deploy failed:\n{done.stdout}\n{done.stderr}")
-        ids = {logical_id: resource.id for logical_id, resource in self.resources.items()}
-        supply(self.aws_url, self.name, ids)
+            raise DeploymentError(f"sam {command[0]} failed:\n{done.stdout}\n{done.stderr}")
+        return done.stdout
 
     def client(self, service: str) -> Any:
         """Return a boto3 client of the emulator."""

@@ -18,7 +18,8 @@ from local import COMPONENT, demo
 from local.deployment import APPID, Deployment, DeploymentError
 from local.ministack import ROOT
 from local.stack import app_secrets
-from tests.deployed.conftest import another_stack, delete, eventually, lines, restart
+from local.template import REGION
+from tests.deployed.conftest import another_stack, eventually, lines, restart
 from tests.harness.api import Api
 from tests.harness.leaks import Secrets
 
@@ -370,13 +371,40 @@ def test_without_its_platform_the_stack_serves_its_own_mini_program(
     assert eventually(lambda: api.session(token).status == 401, 20)
 
 
-def test_a_deleted_stack_leaves_nothing_but_what_its_platform_cannot_get_again(
+def test_sam_delete_leaves_nothing_but_what_a_platform_cannot_get_again(
     deployment: Deployment,
 ) -> None:
     assert len(everything(deployment)) > 30
-    delete(deployment, deployment.name)
+    name_templates_as_aws_does(deployment)
+    said = deployment.sam(
+        *("delete", "--no-prompts", "--stack-name", deployment.name, "--region", REGION)
+    )
+    assert "Deleted successfully" in said
     (table,) = everything(deployment)
     assert table.startswith(f"{deployment.name}-Platform-")
+
+
+def name_templates_as_aws_does(deployment: Deployment) -> None:
+    """Give the nested templates, which are not used here, addresses of the kind that SAM CLI reads.
+
+    It names them after the address of S3, and finds them again only at https://s3….
+    """
+    cloudformation, s3 = deployment.client("cloudformation"), deployment.client("s3")
+    stack = {"StackName": deployment.name}
+    template = cloudformation.get_template(**stack, TemplateStage="Original")["TemplateBody"]
+    parameters = cloudformation.describe_stacks(**stack)["Stacks"][0]["Parameters"]
+    (bucket,) = (each["Name"] for each in s3.list_buckets()["Buckets"])
+    ours, aws = (f"TemplateURL: {url}/" for url in (deployment.aws_url, "https://s3.amazonaws.com"))
+    s3.put_object(Bucket=bucket, Key="renamed.template", Body=template.replace(ours, aws))
+    cloudformation.update_stack(
+        **stack,
+        TemplateURL=f"{deployment.aws_url}/{bucket}/renamed.template",
+        Parameters=[
+            {"ParameterKey": each["ParameterKey"], "UsePreviousValue": True} for each in parameters
+        ],
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+    )
+    cloudformation.get_waiter("stack_update_complete").wait(**stack, WaiterConfig={"Delay": 1})
 
 
 def everything(deployment: Deployment) -> list[str]:
