@@ -15,7 +15,7 @@ PYTHON313 ?= $(shell for python in python3.13 \
 
 BIN       = $(VENV)/bin
 # A process for each processor; the longest file, which comes first, is not kept for the end.
-PARALLEL  = -n auto --dist loadfile --no-loadscope-reorder
+PARALLEL  = -n auto --dist loadgroup --no-loadscope-reorder
 SAM       = AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
 LOCKED    = --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile --only-binary :all: -r
 LOCK      = $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate

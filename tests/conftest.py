@@ -70,6 +70,14 @@ def say(record_property: Callable[[str, object], None]) -> Say:
     return lambda line: record_property(FIGURE, line)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep what a file tests in one process, unless a test names a group of its own."""
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Show the figures, and say it loudly where races were not tested."""
     for folder, lines in figures(terminalreporter).items():

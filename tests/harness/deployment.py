@@ -12,6 +12,8 @@ import boto3
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.models.table import Table
+from moto.dynamodb.models.utilities import dynamo_to_dict
 
 from infra.api_client import hash_of
 from infra.key_ring import Rotation
@@ -165,8 +167,8 @@ class Deployment:
         return next(t.name for t in self.stack.application.tables if t.logical_id == name)
 
     def items(self, name: str) -> list[dict[str, Any]]:
-        """Return every item of a table as the low-level API gives it."""
-        return self.dynamodb.scan(TableName=self.table(name), ConsistentRead=True)["Items"]
+        """Return every item of a table as the low-level API gives it; not over HTTP either."""
+        return [dynamo_to_dict(dict(item.attrs)) for item in self._moto(name).all_items()]
 
     def dump(self) -> Dump:
         """Return every item of every table."""
@@ -177,7 +179,7 @@ class Deployment:
 
     def clear(self, name: str) -> None:
         """Delete every item of a table; not over HTTP, which every test would pay for."""
-        dynamodb_backends[ACCOUNT_ID][REGION].tables[self.table(name)].items.clear()
+        self._moto(name).items.clear()
 
     # What AWS does
 
@@ -238,6 +240,9 @@ class Deployment:
 
     def _secret_id(self, name: str) -> str:
         return next(s.name for s in self.stack.application.secrets if s.logical_id == name)
+
+    def _moto(self, name: str) -> Table:
+        return dynamodb_backends[ACCOUNT_ID][REGION].tables[self.table(name)]
 
 
 _stored: dict[tuple[SimulatedWeChat, str], str] = {}

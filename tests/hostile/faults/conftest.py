@@ -1,18 +1,8 @@
 """One stack for the tests of this folder, whose answers and logs are searched for secrets."""
 
-import pytest
-
 from tests.harness.engine import engine
 from tests.harness.fixtures import api, no_secret_is_written
 from tests.harness.fixtures import stack_with_platform as running_stack
 from tests.harness.fixtures import without_platform as deployment
-from tests.hostile.faults.matrix import Matrix
 
 __all__ = ["api", "deployment", "engine", "no_secret_is_written", "running_stack"]
-
-_matrix = Matrix()
-
-
-@pytest.fixture
-def matrix() -> Matrix:
-    return _matrix

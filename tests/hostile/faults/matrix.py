@@ -1,7 +1,10 @@
 """What the faults came to, as a table."""
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass
+from pathlib import Path
 
+from docs.generate import tables
 from tests.hostile.faults.expected import Outcome
 from tests.hostile.faults.faults import KINDS, Call, Kind
 
@@ -27,31 +30,49 @@ class Cell:
     again: Outcome
 
 
-@dataclass(slots=True)
-class Matrix:
-    """All cells of a run."""
+def rows(cells: list[Cell], *, chinese: bool) -> list[str]:
+    """Return what lasting faults of a request come to; what comes to the same stands in one row."""
+    return [
+        _row(
+            name_of(cells[0].request, chinese=chinese),
+            ("、" if chinese else ", ").join(calls),
+            _kinds(kinds, chinese=chinese),
+            answer,
+            again,
+        )
+        for (answer, again), kinds, calls in _rows([cell for cell in cells if cell.lasting])
+    ]
 
-    cells: list[Cell] = field(default_factory=list)
 
-    def add(self, cell: Cell) -> None:
-        self.cells.append(cell)
+def name_of(request: str, *, chinese: bool) -> str:
+    """Return a request's name in a page."""
+    if not chinese:
+        return request
+    name, *cases = request.split(", ")
+    said = "、".join(_CASES_ZH[case] for case in cases)
+    return _CASES_ZH.get(name, name) + (f"（{said}）" if said else "")
 
-    def table(self, *, chinese: bool) -> str:
-        """Return what lasting faults come to; what comes to the same stands in one row."""
-        rows = [
-            _row(
-                _request(request, chinese=chinese),
-                ("、" if chinese else ", ").join(calls),
-                _kinds(kinds, chinese=chinese),
-                answer,
-                again,
-            )
-            for request in dict.fromkeys(cell.request for cell in self.cells)
-            for (answer, again), kinds, calls in _rows(
-                [cell for cell in self.cells if cell.request == request and cell.lasting]
-            )
-        ]
-        return "\n".join([_HEAD_ZH if chinese else _HEAD, "|---|---|---|---|---|", *rows])
+
+class Page:
+    """A page of the documentation that shows the matrix, and is rewritten by `make fault-table`."""
+
+    def __init__(self, path: Path, *, chinese: bool) -> None:
+        self.path = path
+        self.chinese = chinese
+
+    def rows(self) -> dict[str, list[str]]:
+        """Return the rows of each request, by its name there."""
+        table = self.path.read_text("utf-8").partition("<!-- faults -->")[2]
+        of: dict[str, list[str]] = {}
+        for row in re.findall(r"^\|.+\|$", table.partition("<!-- /faults -->")[0], re.M)[2:]:
+            of.setdefault(row.split(" | ")[0].removeprefix("| "), []).append(row)
+        return of
+
+    def rewrite(self, rows: dict[str, list[str]], names: list[str]) -> None:
+        """Write these rows, in the order of the names."""
+        head = [_HEAD_ZH if self.chinese else _HEAD, "|---|---|---|---|---|"]
+        table = "\n".join([*head, *(row for name in names for row in rows.get(name, []))])
+        self.path.write_text(tables.fill(self.path.read_text("utf-8"), {"faults": table}), "utf-8")
 
 
 _HEAD = "| request | the call that fails | how | answer | the same request afterwards |"
@@ -103,14 +124,6 @@ def _rows(cells: list[Cell]) -> list[tuple[_Comes, tuple[Kind, ...], list[str]]]
 
 def _row(*columns: str) -> str:
     return f"| {' | '.join(columns)} |"
-
-
-def _request(request: str, *, chinese: bool) -> str:
-    if not chinese:
-        return request
-    name, *cases = request.split(", ")
-    said = "、".join(_CASES_ZH[case] for case in cases)
-    return _CASES_ZH.get(name, name) + (f"（{said}）" if said else "")
 
 
 def _kinds(kinds: tuple[Kind, ...], *, chinese: bool) -> str:

@@ -8,7 +8,6 @@ from tests.harness.deployment import Deployment
 from tests.harness.leaks import leaks_in
 from tests.hostile.faults.cases import MERCHANT, Scene
 from tests.hostile.faults.faults import Outside
-from tests.hostile.faults.matrix import Matrix
 from tests.hostile.faults.sabotage import InTwoSteps, SendingAgain, Tables, Unexpected
 from tests.hostile.faults.test_matrix import try_every_cell
 from wechat_auth.storage import Table
@@ -33,7 +32,7 @@ def test_what_is_broken_is_found(
 ) -> None:
     deployment.cold_start(aws=Tables(deployment.stack.environment.aws, table))
     with pytest.raises((AssertionError, KeyError)) as caught:
-        try_every_cell(api, clock, Matrix(), request_, outside(deployment))
+        try_every_cell(api, clock, request_, outside(deployment))
     assert found in f"{caught.traceback[-1].name}: {caught.value}"
 
 
