@@ -42,6 +42,8 @@ _MACHINES: Final = {"x86_64": "x86_64", "aarch64": "arm64"}
 _SECONDS_TO_START: Final = 10
 _SECONDS_TO_LOAD: Final = 10  # what Lambda gives a function before its first event
 _OK: Final = 200
+_STILL_ENDING: Final = b"ErrGateCanceled"
+"""What timed out is not ended yet: the call did not reach the function."""
 
 # For this process alone, $0/opt and $0/var come on top of what /opt and /var hold. An overlay
 # without an upper layer is read-only.
@@ -115,7 +117,7 @@ class _Environment:
     def invoke(self, event: object) -> Any:
         name = self._function.name
         with self._turn:
-            reply = self._http.request("POST", self._url, json=event)
+            reply = self._call(event)
         text = reply.data.decode()
         if text.startswith("Task timed out after"):
             raise FunctionTimeoutError(f"{name}: {text}")
@@ -124,6 +126,14 @@ class _Environment:
         if reply.status != _OK or (isinstance(result, dict) and "errorType" in result):
             raise FunctionError(f"{name}: {result['errorType']}: {result['errorMessage']}")
         return result
+
+    def _call(self, event: object) -> urllib3.BaseHTTPResponse:
+        until = time.monotonic() + _SECONDS_TO_START
+        while True:
+            reply = self._http.request("POST", self._url, json=event)
+            if _STILL_ENDING not in reply.data or time.monotonic() > until:
+                return reply
+            time.sleep(0.05)
 
 
 @contextmanager

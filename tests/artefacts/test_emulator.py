@@ -91,7 +91,7 @@ def test_the_journey_passes_through_the_built_functions(built: Path) -> None:
         command, cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert walked.returncode == 0, walked.stdout + walked.stderr
-    assert "19 of 19 steps as they should be" in walked.stdout
+    assert "21 of 21 steps as they should be" in walked.stdout
     assert "/login" in walked.stdout
 
 
