@@ -15,7 +15,7 @@ PYTHON313 ?= $(shell for python in python3.13 \
 
 BIN       = $(VENV)/bin
 # A process for each processor; the longest file, which comes first, is not kept for the end.
-PARALLEL  = -n auto --dist loadgroup --no-loadscope-reorder
+PARALLEL  = -n auto --dist loadfile --no-loadscope-reorder
 SAM       = AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
 LOCKED    = --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile --only-binary :all: -r
 LOCK      = $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate
@@ -47,11 +47,11 @@ test: $(VENV)/installed ## Unit, integration and e2e tests, and the client kit (
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	$(BIN)/python -m pytest $(PARALLEL) tests/unit tests/integration tests/third_party tests/e2e --cov
+	$(BIN)/python -m pytest $(PARALLEL) tests/unit tests/integration tests/third_party tests/e2e $(COVERAGE)
 	@$(MAKE) --no-print-directory test-miniprogram
 endif
 test-all: ## make test, then races, attacks, fuzz, faults, console and load (needs Java, npm, Chromium)
-	@$(MAKE) --no-print-directory test test-races test-hostile test-console load SECONDS=20
+	@$(MAKE) --no-print-directory test test-races test-hostile test-console load SECONDS=20 COVERAGE=--cov
 
 test-races: $(VENV)/installed ## Race for the access_token on DynamoDB Local (needs Java and npm)
 	$(BIN)/python -m pytest tests/races $(ARGS)

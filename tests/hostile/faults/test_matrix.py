@@ -19,12 +19,10 @@ PAGES = [
     Page(tables.ROOT / "docs/faults.md", chinese=False),
     Page(tables.ROOT / "docs/faults.zh-CN.md", chinese=True),
 ]
-# Requests are tried beside each other: they are most of what `make test-hostile` takes.
-EACH = [pytest.param(request, marks=pytest.mark.xdist_group(request)) for request in REQUESTS]
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("request_", EACH)
+@pytest.mark.parametrize("request_", REQUESTS)
 def test_each_fault_has_its_answer_leaves_nothing_behind_and_is_documented(
     api: Api, deployment: Deployment, clock: time_machine.Traveller, request_: str, say: Say
 ) -> None:
