@@ -1,5 +1,6 @@
 """The access_token that every execution environment shares: memory, then table, then WeChat."""
 
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,13 +32,18 @@ class Scene:
     asked: Asked
 
     def worker(
-        self, mode: TokenMode = "stable", sleep: Callable[[float], None] | None = None
+        self,
+        mode: TokenMode = "stable",
+        sleep: Callable[[float], None] | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> AccessTokens:
         """Make one with a memory of its own; when it would sleep, the clock moves."""
         backend = self.deployment.backend
         source = app_secret_source(mode, backend.wechat, backend.secrets)
         return AccessTokens(
-            self.table(), lambda _: source, backend.secrets, sleep=sleep or self.clock.shift
+            *(self.table(), lambda _: source, backend.secrets),
+            sleep=sleep or self.clock.shift,
+            clock=clock,
         )
 
     def table(self) -> TokenTable:
@@ -380,6 +386,16 @@ class TestStorageDown:
         assert time.time() - began < 9
         assert (caught.value.problem, caught.value.retry_after) == (STORAGE_UNAVAILABLE, 1)
         assert scene.token_calls == 0
+
+    @pytest.mark.parametrize("step", [0.1, 0.3, 0.7, 1.1, 1.7, 2.3, 2.9])
+    def test_if_time_runs_out_while_it_is_throttled_the_fault_is_still_storages(
+        self, scene: Scene, step: float
+    ) -> None:
+        scene.deployment.fail("UpdateItem", "ThrottlingException")
+        passing = itertools.count(time.time(), step)  # with each look at the clock
+        with pytest.raises(AuthError) as caught:
+            scene.worker(clock=lambda: next(passing)).get(APPID)
+        assert caught.value.problem is STORAGE_UNAVAILABLE
 
     def test_a_throttled_table_is_asked_again(self, scene: Scene) -> None:
         token = scene.worker().get(APPID)

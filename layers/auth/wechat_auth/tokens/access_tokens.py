@@ -218,11 +218,13 @@ class AccessTokens:
         failed_before: int | None = None
         pause = FIRST_PAUSE
         while True:
+            throttled: StorageError | None = None
             try:
                 token, row = self._look(appid, rejected)
             except StorageError as error:
-                if not error.throttled or self._time_left(began) <= 0:
+                if not error.throttled:
                     raise
+                throttled = error
             else:
                 if token:
                     return token
@@ -233,7 +235,8 @@ class AccessTokens:
                     raise self._failure(appid, row.failed_errcode)  # another worker tried meanwhile
             left = self._time_left(began)
             if left <= 0:
-                raise AuthError(WECHAT_UNAVAILABLE, "No access_token came in time: try again.")
+                late = AuthError(WECHAT_UNAVAILABLE, "No access_token came in time: try again.")
+                raise throttled or late
             self._pause(min(left, pause))
             pause = min(pause * 1.5, LONGEST_PAUSE)
 
