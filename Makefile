@@ -47,7 +47,7 @@ test: $(VENV)/installed ## Unit, integration and e2e tests, and the client kit (
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	$(BIN)/python -m pytest $(PARALLEL) tests/unit tests/integration tests/third_party tests/e2e $(COVERAGE)
+	$(BIN)/python -m pytest $(PARALLEL) tests/e2e tests/third_party tests/integration tests/unit $(COVERAGE)
 	@$(MAKE) --no-print-directory test-miniprogram
 endif
 test-all: ## make test, then races, attacks, fuzz, faults, console and load (needs Java, npm, Chromium)
