@@ -229,8 +229,9 @@ class PlatformTable:
 
     def _seal_again(self, item: Item) -> None:
         """Seal what an item holds again, unless the current key did, or it changes meanwhile."""
-        text = self._unsealed(item)
-        if text is not None and not self._secrets.key_ring().is_current(item["sealed"]):
+        if "sealed" not in item or self._secrets.key_ring().is_current(item["sealed"]):
+            return
+        if (text := self._unsealed(item)) is not None:
             self._table.update_if(
                 "sealed = :old",
                 self._key(item["appid"]),
