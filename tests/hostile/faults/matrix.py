@@ -1,6 +1,7 @@
 """What the faults came to, as a table."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,12 +54,12 @@ def name_of(request: str, *, chinese: bool) -> str:
     return _CASES_ZH.get(name, name) + (f"（{said}）" if said else "")
 
 
+@dataclass(frozen=True, slots=True)
 class Page:
     """A page of the documentation that shows the matrix, and is rewritten by `make fault-table`."""
 
-    def __init__(self, path: Path, *, chinese: bool) -> None:
-        self.path = path
-        self.chinese = chinese
+    path: Path
+    chinese: bool
 
     def rows(self) -> dict[str, list[str]]:
         """Return the rows of each request, by its name there."""
@@ -68,11 +69,12 @@ class Page:
             of.setdefault(row.split(" | ")[0].removeprefix("| "), []).append(row)
         return of
 
-    def rewrite(self, rows: dict[str, list[str]], names: list[str]) -> None:
-        """Write these rows, in the order of the names."""
+    def showing(self, rows: dict[str, list[str]], requests: Iterable[str]) -> str:
+        """Return its text with these rows, those of the first request first."""
+        names = [name_of(request, chinese=self.chinese) for request in requests]
         head = [_HEAD_ZH if self.chinese else _HEAD, "|---|---|---|---|---|"]
         table = "\n".join([*head, *(row for name in names for row in rows.get(name, []))])
-        self.path.write_text(tables.fill(self.path.read_text("utf-8"), {"faults": table}), "utf-8")
+        return tables.fill(self.path.read_text("utf-8"), {"faults": table})
 
 
 _HEAD = "| request | the call that fails | how | answer | the same request afterwards |"
