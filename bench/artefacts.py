@@ -65,11 +65,7 @@ class Artefact:
 
 def functions(wechat_url: str) -> Mapping[str, Function]:
     """Read the built functions, with their settings, by the names of their sources' folders."""
-    parameters = {
-        "WeChatAppIds": APPID,
-        "WeChatBaseUrls": wechat_url,
-        "OpenDataMaxAge": "7200",  # it is encrypted once, and a run takes longer than 10 minutes
-    }
+    parameters = {"WeChatAppIds": APPID, "WeChatBaseUrls": wechat_url}
     built = read_template(BUILT, parameters).functions.values()
     return {function.function_name.partition("-")[2]: function for function in built}
 

@@ -130,6 +130,7 @@ def variables(function: Mapping[str, str], url: str) -> dict[str, str]:
         "AWS_LAMBDA_FUNCTION_NAME": "bench",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
         **function,
+        "OPEN_DATA_MAX_AGE": "7200",  # it is encrypted once, and a run takes longer than 10 minutes
         **aws_variables(url),  # the template leaves AWS_ENDPOINT_URL empty
     }
 

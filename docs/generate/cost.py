@@ -60,7 +60,7 @@ class Load:
 
     Attributes:
         routes: What the calls are. Nearly all of the milliseconds are WeChat's.
-        memory_gb: FunctionMemory.
+        memory_gb: MemorySize of the functions.
         cold: Share of calls that start an environment, by calls a month.
         cold_seconds: What such a start takes and bills.
         cold_secret_reads: AppSecrets and key ring.

@@ -80,9 +80,8 @@ def test_what_is_counted_is_what_the_template_and_the_code_have() -> None:
         if event["Type"] == "SQS"
     ]
     assert len(queues) == cost.QUEUES
-    parameters = template["Parameters"]
-    assert parameters["FunctionMemory"]["Default"] / 1024 == cost.LOAD.memory_gb
-    assert parameters["SessionDays"]["Default"] == cost.LOAD.session_days
+    assert template["Globals"]["Function"]["MemorySize"] / 1024 == cost.LOAD.memory_gb
+    assert template["Parameters"]["SessionDays"]["Default"] == cost.LOAD.session_days
 
 
 def metrics() -> set[str]:

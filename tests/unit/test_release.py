@@ -128,12 +128,18 @@ def test_sam_deploy_changes_the_functions_themselves(sources: Path) -> None:
     assert different(AuthLayer="layers/changed/") == FUNCTIONS
 
 
-@pytest.mark.parametrize("parameter", ["SessionDays", "LogLevel", "WeChatAppIds", "FunctionMemory"])
+@pytest.mark.parametrize("parameter", ["SessionDays", "WeChatAppIds", "Architecture"])
 def test_a_parameter_changed_by_sam_deploy_or_in_the_console_changes_every_function(
     parameter: str,
 ) -> None:
     for function in functions(read_document(TEMPLATES["template"])).values():
         assert json.dumps({"Ref": parameter}) in json.dumps(function)
+
+
+def test_a_guided_deployment_asks_for_little_and_only_the_appids_have_no_default() -> None:
+    parameters = read_document(TEMPLATES["template"])["Parameters"]
+    assert len(parameters) <= 20  # SAM CLI asks for each
+    assert {name for name, each in parameters.items() if "Default" not in each} == {"WeChatAppIds"}
 
 
 def test_a_release_is_what_was_built_unless_published_versions_are_asked_for(sources: Path) -> None:
@@ -147,11 +153,9 @@ def test_a_release_is_what_was_built_unless_published_versions_are_asked_for(sou
         assert len(groups) == (len(FUNCTIONS) if parameter == "CanaryDeployment" else 0)
 
 
-@pytest.mark.parametrize("parameter", ["SessionDays", "LogLevel", "WeChatAppIds", "SnapStart"])
+@pytest.mark.parametrize("parameter", ["SessionDays", "WeChatAppIds", "SnapStart"])
 def test_a_changed_parameter_publishes_every_function(sources: Path, parameter: str) -> None:
-    other = {"SessionDays": "8", "LogLevel": "DEBUG", "SnapStart": "false"}.get(
-        parameter, "wx00000000000000aa"
-    )
+    other = {"SessionDays": "8", "SnapStart": "false"}.get(parameter, "wx00000000000000aa")
     before = versions(sources)
     assert changed(before, versions(sources, EVERYTHING_ON | {parameter: other})) == FUNCTIONS
 
