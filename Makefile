@@ -14,8 +14,8 @@ PYTHON313 ?= $(shell for python in python3.13 \
 	"$$python" -c 'import sys; print(sys.base_exec_prefix + "/bin")' 2>/dev/null && break; done)
 
 BIN       = $(VENV)/bin
-# A process for each processor; the longest file, which comes first, is not kept for the end.
-PARALLEL  = -n auto --dist loadfile --no-loadscope-reorder
+# One process more than processors, since tests wait; the longest file, which comes first, is not kept for the end.
+PARALLEL  = -n $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1))) --dist loadfile --no-loadscope-reorder
 SAM       = AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
 LOCKED    = --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile --only-binary :all: -r
 LOCK      = $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate
