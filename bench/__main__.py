@@ -61,10 +61,8 @@ def measure(python: str, runs: int, requests: int) -> dict[str, Any]:
         # Bytecode makes no difference once it is in memory.
         warmed = [one for one in working if "as sam build" not in one.name]
         emulated = [one for one in everybody if one.name in _EMULATED]
-        for one in everybody:
-            bench_of(one).cold(
-                one
-            )  # so that the first to be measured finds its files in memory too
+        for one in everybody:  # so that the first to be measured finds its files in memory too
+            bench_of(one).cold(one)
         cold: Any = defaultdict(lambda: defaultdict(list))
         under_emulator: Any = defaultdict(list)
         warm: Any = defaultdict(lambda: defaultdict(list))

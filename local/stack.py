@@ -133,36 +133,17 @@ class Stack:
             TemplateError: The template cannot be simulated.
             RuntimeError: This process runs a stack already.
         """
-        ports = (port, port + 1, port + 2) if port else (0, 0, 0)
-        for taken in (each for each in ports if each and _is_taken(host, each)):
-            raise PortTakenError(
-                f"port {taken} is in use: stop what listens there, or choose another three with "
-                f"PORT={port + 100} (that one and the next two are needed)"
-            )
-        if not _one_at_a_time.acquire(blocking=False):
-            raise RuntimeError("one stack per process: its functions share os.environ")
+        ports = _free_ports(host, port)
         with ExitStack() as stack:
-            stack.callback(_one_at_a_time.release)
-            real = wechat if isinstance(wechat, RealApp) else None
-            world = (
-                wechat
-                if isinstance(wechat, SimulatedWeChat)
-                else SimulatedWeChat([App(APPID, secrets.token_hex(16), cloud=True)])
-            )
-            wechat_url = "" if real else stack.enter_context(serve(world, ports[1], host)).url
+            stack.enter_context(_alone())
+            asked = stack.enter_context(_asked(wechat, ports[1], host))
             invocations = Invocations()
             aws_url = stack.enter_context(embedded_aws.serve(ports[2], aws_host, invocations))
-            appids = [real.appid] if real else [app.appid for app in world.apps]
-            application = read_template(
-                template,
-                {"WeChatAppIds": ",".join(appids)}
-                | ({} if real else {"WeChatBaseUrls": wechat_url} | _of_platform(world))
-                | dict(parameters or {}),
-            )
+            application = read_template(template, {**asked.parameters, **(parameters or {})})
             stack.enter_context(_environment(application, aws_url, host))
             name, secret = API_CLIENT
             stored = {
-                "AppSecrets": json.dumps({real.appid: real.secret} if real else app_secrets(world)),
+                "AppSecrets": json.dumps(asked.app_secrets),
                 "ApiClients": json.dumps({name: hash_of(secret)}),
             }
             stack.enter_context(embedded_aws.resources(application, aws_url, stored))
@@ -180,13 +161,13 @@ class Stack:
                     front=front,
                 )
             )
-            save_addresses(world, gateway.url)
+            save_addresses(asked.world, gateway.url)
             yield cls(
                 gateway.url,
-                world,
-                wechat_url,
+                asked.world,
+                asked.url,
                 aws_url,
-                appids[0],
+                asked.appid,
                 application,
                 environment,
                 running,
@@ -268,7 +249,66 @@ def api_security(security: ApiSecurity) -> dict[str, dict[str, str]]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The WeChat that the functions ask, and what they must know of it.
+
+    Attributes:
+        world: The simulated one; idle if the real one is asked.
+        url: Where it listens; "" if the real one is asked.
+        appid: The first mini-program that is served.
+        parameters: The template's parameters.
+        app_secrets: What the AppSecrets hold.
+    """
+
+    world: SimulatedWeChat
+    url: str
+    appid: str
+    parameters: Mapping[str, str]
+    app_secrets: Mapping[str, object] = field(repr=False)
+
+
+@contextmanager
+def _asked(wechat: SimulatedWeChat | RealApp | None, port: int, host: str) -> Iterator[_Asked]:
+    one_app = [App(APPID, secrets.token_hex(16), cloud=True)]
+    world = wechat if isinstance(wechat, SimulatedWeChat) else SimulatedWeChat(one_app)
+    if isinstance(wechat, RealApp):
+        appid = wechat.appid
+        yield _Asked(world, "", appid, {"WeChatAppIds": appid}, {appid: wechat.secret})
+        return
+    with serve(world, port, host) as server:
+        appids = [app.appid for app in world.apps]
+        parameters = {
+            "WeChatAppIds": ",".join(appids),
+            "WeChatBaseUrls": server.url,
+            **_of_platform(world),
+        }
+        yield _Asked(world, server.url, appids[0], parameters, app_secrets(world))
+
+
 _one_at_a_time = threading.Lock()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    if not _one_at_a_time.acquire(blocking=False):
+        raise RuntimeError("one stack per process: its functions share os.environ")
+    try:
+        yield
+    finally:
+        _one_at_a_time.release()
+
+
+def _free_ports(host: str, first: int) -> tuple[int, int, int]:
+    if not first:
+        return 0, 0, 0
+    ports = first, first + 1, first + 2
+    for taken in (port for port in ports if _is_taken(host, port)):
+        raise PortTakenError(
+            f"port {taken} is in use: stop what listens there, or choose another three with "
+            f"PORT={first + 100} (that one and the next two are needed)"
+        )
+    return ports
 
 
 def _is_taken(host: str, port: int) -> bool:

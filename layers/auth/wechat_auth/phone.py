@@ -17,6 +17,7 @@ from wechat_auth.errors import (
     APPID_INVALID,
     CODE_INVALID,
     INVALID_REQUEST,
+    AuthError,
     WeChatError,
     invalid_field,
 )
@@ -90,11 +91,7 @@ def exchange_phone_code(  # noqa: PLR0913 - each collaborator is named
                 lambda token: wechat.phone_number(token, code, openid, sealed_in, reserve=reserve),
             )
         except WeChatError as error:
-            if error.errcode == CODE_INVALID and looks_like_login_code(code):
-                raise error.answered_as(INVALID_REQUEST, LOGIN_CODE_SENT_AS_PHONE_CODE) from None
-            if (error.call, error.errcode) == ("getPhoneNumber", APPID_INVALID):
-                raise error.answered_as(INVALID_REQUEST, PHONE_CODE_OF_ANOTHER_APP) from None
-            raise
+            raise _named(error, code) from None
         invocation.count("PhoneExchanges")
         return number
 
@@ -108,3 +105,12 @@ def exchange_phone_code(  # noqa: PLR0913 - each collaborator is named
         idempotency_key=idempotency_key,
         accept=accept,
     )
+
+
+def _named(error: WeChatError, code: str) -> AuthError:
+    """Return an error that names the client's mistake, if it is one of the usual two."""
+    if error.errcode == CODE_INVALID and looks_like_login_code(code):
+        return error.answered_as(INVALID_REQUEST, LOGIN_CODE_SENT_AS_PHONE_CODE)
+    if (error.call, error.errcode) == ("getPhoneNumber", APPID_INVALID):
+        return error.answered_as(INVALID_REQUEST, PHONE_CODE_OF_ANOTHER_APP)
+    return error
