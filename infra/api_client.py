@@ -9,11 +9,11 @@ import json
 import re
 import secrets as random_source
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from infra.release import ReleaseError
-from infra.secret import SecretError, held, read, write
+from infra.secret import SecretError, Version, read, write
 from infra.stack import deployed
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def add(
             "No client was made."
         )
     versions = read(client, secret_id)
-    clients = held(versions)
+    clients = _clients(versions)
     if name in clients:
         raise SecretError(
             f"{name} is there already, and its secret is not kept: make a client of another name, "
@@ -70,7 +70,7 @@ def remove(client: "SecretsManagerClient", secret_id: str, name: str) -> list[st
         SecretError: Nothing was removed; the message says why.
     """
     versions = read(client, secret_id)
-    clients = held(versions)
+    clients = _clients(versions)
     if name not in clients:
         raise SecretError(f"there is no client {name!r}, only: {_names(clients)}")
     del clients[name]
@@ -81,6 +81,19 @@ def remove(client: "SecretsManagerClient", secret_id: str, name: str) -> list[st
 def hash_of(secret: str) -> str:
     """Return what is stored of a client's secret."""
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _clients(versions: Sequence[Version]) -> dict[str, str]:
+    try:
+        clients = json.loads(versions[0].text) if versions else {}
+    except ValueError:
+        clients = None
+    if not isinstance(clients, dict):
+        raise SecretError(
+            "the ApiClients must be a JSON object. Nothing was changed, since clients may be in "
+            "it: put it right in Secrets Manager first"
+        )
+    return clients
 
 
 def _names(clients: dict[str, str] | list[str]) -> str:

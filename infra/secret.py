@@ -7,7 +7,6 @@ were read lets only one change follow them, and a request that is repeated do no
 """
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -60,15 +59,6 @@ def _labelled(client: "SecretsManagerClient", secret_id: str, label: str) -> Ver
         raise SecretError(f"the secret {secret_id} cannot be read: {error}") from None
     now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
     return Version(answer["VersionId"], answer.get("SecretString", ""), answer["CreatedDate"], now)
-
-
-def held(versions: Sequence[Version]) -> dict[str, str]:
-    """Return the JSON object that is current; empty if there is none that a function could use."""
-    try:
-        document = json.loads(versions[0].text) if versions else {}
-    except ValueError:
-        document = {}
-    return document if isinstance(document, dict) else {}
 
 
 def write(
