@@ -4,8 +4,9 @@ That is the built template as it is, unless a canary deployment or SnapStart is 
 need published versions: requests then go to the alias `live`, and that to a version. CloudFormation
 publishes a new one only if its logical id changes, for which SAM looks at a function's own code: a
 new layer or a changed parameter would reach nobody. So each function gets `AutoPublishCodeSha256`,
-a hash of all that makes it what it is, and the release accepts no other values of its parameters
-than those it was made with: one changed in the CloudFormation console would reach nobody either.
+a hash of all that makes it what it is. (SAM's AutoPublishAliasAllProperties would see a new layer,
+but no changed parameter.) The release accepts no other values of its parameters than those it was
+made with: one changed in the CloudFormation console would reach nobody either.
 
 Beside the release are the values of its parameters: those that samconfig.toml (or
 samconfig.local.toml, if there is one) has for the environment, and the template's defaults.
@@ -32,6 +33,7 @@ PARAMETERS: Final = BUILT.with_name("parameters.yaml")
 SAMCONFIG: Final = Path("samconfig.toml")
 OWN_SAMCONFIG: Final = Path("samconfig.local.toml")
 """Read instead, if it is there: no update of the project touches it."""
+_READ: Final = f"{SAMCONFIG} ({OWN_SAMCONFIG}, if there is one)"
 
 
 class ReleaseError(Exception):
@@ -56,7 +58,7 @@ def deploy_settings(samconfig: Mapping[str, Any], environment: str) -> Mapping[s
     except KeyError:
         known = ", ".join(name for name in samconfig if "deploy" in _mapping(samconfig[name]))
         raise ReleaseError(
-            f"samconfig.toml has no [{environment}.deploy.parameters]: ENV is one of {known}"
+            f"{_READ} has no [{environment}.deploy.parameters]: ENV is one of {known}"
         ) from None
 
 
@@ -82,7 +84,7 @@ def values(document: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, s
         raise ReleaseError(f"the template has no parameter {', '.join(unknown)}")
     defaults = {name: str(p["Default"]) for name, p in declared.items() if "Default" in p}
     if missing := sorted(declared.keys() - defaults.keys() - given.keys()):
-        raise ReleaseError(f"samconfig.toml has no value for {', '.join(missing)}")
+        raise ReleaseError(f"{_READ} has no value for {', '.join(missing)}")
     return {name: given.get(name, defaults.get(name, "")) for name in declared}
 
 
@@ -100,8 +102,8 @@ def check_stack_name(document: Mapping[str, Any], stack: str) -> None:
     most = _LONGEST_NAME - max(len(name.replace("${AWS::StackName}", "")) for name in names)
     if len(stack) > most:
         raise ReleaseError(
-            f"stack_name in samconfig.toml has {len(stack)} characters and may have {most}: the "
-            "names of the functions begin with it"
+            f"the stack_name has {len(stack)} characters and may have {most}: the names "
+            " of the functions begin with it"
         )
 
 

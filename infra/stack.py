@@ -40,13 +40,14 @@ def deployed(environment: str) -> Stack:
     """
     settings = deploy_settings(read_samconfig(), environment)
     name, region = settings["stack_name"], settings.get("region")
+    where = region or "your profile's region, or AWS_DEFAULT_REGION"
     try:
         account = boto3.Session(region_name=region, profile_name=settings.get("profile"))
         cloudformation: Any = account.client("cloudformation")
         (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
         secrets_manager = account.client("secretsmanager")
     except (BotoCoreError, ClientError) as error:
-        raise ReleaseError(f"the stack {name} in {region} cannot be read: {error}") from None
+        raise ReleaseError(f"the stack {name} in {where} cannot be read: {error}") from None
     return Stack(
         name,
         {each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", [])},
