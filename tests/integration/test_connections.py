@@ -179,6 +179,22 @@ def test_an_address_that_refuses_or_cannot_be_reached_costs_no_time() -> None:
     assert len(server.received) == 1
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_an_address_of_a_family_that_this_machine_does_not_have_is_passed_over(first: bool) -> None:
+    """A name server names IPv6 addresses to machines that have no IPv6, too."""
+    unknown = (99, socket.SOCK_STREAM, 0, "", ("::1", PORT, 0, 0))
+    with serving([(OK, 0)], "127.0.0.50", PORT) as server, dropping_syn(1) as dead:
+        known = resolving([*(() if first else dead), "127.0.0.50"])
+        connections = Connections(
+            resolve=lambda *given, **named: (
+                [unknown, *known(*given, **named)] if first else [*known(*given, **named), unknown]
+            )
+        )
+        answer = connections.request("GET", f"http://api.test:{PORT}", budget=QUICK)
+
+    assert (answer.status, len(server.received)) == (200, 1)
+
+
 def test_a_last_address_that_cannot_be_reached_does_not_end_the_wait_for_the_others(
     timed: Timed,
 ) -> None:

@@ -11,7 +11,7 @@ from local.simulated_wechat import Fault, Pushed
 from tests.harness.api import Api
 from tests.harness.deployment import Asked
 from tests.third_party.conftest import MERCHANT, OK, OTHER_MERCHANT, Scene
-from wechat_auth.errors import AuthError
+from wechat_auth.errors import AUTHORISE_AGAIN, NOT_AUTHORIZED, AuthError
 
 REFUSED = (403, "")
 MISCONFIGURED = (500, "misconfigured", "contact_support")
@@ -123,6 +123,54 @@ class TestSchedule:
         assert api.login(phone.login(), appid=MERCHANT).status == 200
         clock.shift(60)
         assert "merchants" not in scene.schedule()  # within the hour
+
+    def test_a_list_that_did_not_come_is_asked_for_again_in_five_minutes(
+        self, scene: Scene, asked: Asked, clock: time_machine.Traveller
+    ) -> None:
+        scene.wechat.faults.add(Fault("getAuthorizerList", "errcode", errcode=61004))
+        assert scene.schedule()["merchants"] == "misconfigured"
+        clock.shift(298)
+        assert "merchants" not in scene.schedule()
+        clock.shift(2)
+        assert scene.schedule()["merchants"] == "0 found"
+        clock.shift(3598)
+        assert "merchants" not in scene.schedule()
+        assert asked("getAuthorizerList") == 2
+
+    def test_the_list_comes_with_another_component_token_if_that_is_refused(
+        self, scene: Scene, asked: Asked, clock: time_machine.Traveller
+    ) -> None:
+        scene.deployment.backend.access_tokens.get(COMPONENT)
+        clock.shift(60)
+        scene.wechat.revoke_access_token(COMPONENT)
+        assert scene.schedule()["merchants"] == "0 found"
+        assert asked("getComponentAccessToken") == 2
+
+    @pytest.mark.parametrize("errcode", sorted(AUTHORISE_AGAIN))
+    def test_a_merchant_whose_withdrawal_never_came_is_tried_once_an_hour(
+        self, scene: Scene, clock: time_machine.Traveller, errcode: int
+    ) -> None:
+        scene.authorized()
+        for _ in range(2):
+            scene.wechat.faults.add(Fault("getAuthorizerAccessToken", "errcode", errcode=errcode))
+        code = "app_not_authorized" if errcode == NOT_AUTHORIZED else "misconfigured"
+        assert scene.schedule()[MERCHANT] == code
+        for _ in range(3):
+            clock.shift(60)
+            assert MERCHANT not in scene.schedule()
+        clock.shift(3600 - 180)
+        assert scene.push(scene.platform.ticket()) == OK
+        assert MERCHANT in scene.schedule()
+
+    def test_a_merchant_that_authorises_again_is_not_made_to_wait_for_that_hour(
+        self, scene: Scene, clock: time_machine.Traveller
+    ) -> None:
+        scene.authorized()
+        scene.wechat.faults.add(Fault("getAuthorizerAccessToken", "errcode", errcode=61003))
+        assert scene.schedule()[MERCHANT] == "app_not_authorized"
+        clock.shift(60)
+        scene.authorized()
+        assert scene.schedule()[MERCHANT] == "renewed"
 
 
 class TestAuthorisations:

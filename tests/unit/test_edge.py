@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -168,3 +169,26 @@ def test_every_request_reaches_the_api_once_and_uncached_with_the_secret_and_no_
     assert block["ResponseCode"] == 429
     body = json.loads(bodies[block["CustomResponseBodyKey"]]["Content"])
     assert body == {"message": "Too Many Requests"}
+
+
+@pytest.mark.parametrize(
+    ("path", "counted"),
+    [
+        ("/login", True),
+        ("/introspect", False),
+        ("/wechat-push/wx0123456789abcdef", False),
+        ("/wechat-push/wxc0ffee0000000001/wx0123456789abcdef", False),
+        ("/introspect/", True),
+        ("/wechat-push/../login", True),
+        ("/wechat-push/%2e%2e/login", True),
+        ("/login/introspect", True),
+    ],
+)
+def test_phones_are_counted_and_neither_the_teams_servers_nor_wechat(
+    path: str, counted: bool
+) -> None:
+    (rule,) = read_document(edge.TEMPLATE)["Resources"]["Firewall"]["Properties"]["Rules"]
+    (scope,) = rule["Statement"]["RateBasedStatement"]["ScopeDownStatement"].values()
+    match = scope["Statement"]["RegexMatchStatement"]
+    assert match["FieldToMatch"] == {"UriPath": {}}
+    assert bool(re.search(match["RegexString"], path)) is not counted

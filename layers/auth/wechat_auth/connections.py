@@ -328,15 +328,12 @@ def _first_to_connect(
     with selectors.DefaultSelector() as selector:
         try:
             for number, (family, kind, protocol, _, address) in enumerate(addresses, 1):
-                attempt = socket.socket(family, kind, protocol)
-                attempt.settimeout(0)
-                until = min(ends, clock() + delay)
-                if (code := attempt.connect_ex(address)) in (0, errno.EINPROGRESS):
-                    selector.register(attempt, selectors.EVENT_WRITE)
-                else:
-                    attempt.close()
-                    error = OSError(code, "")
-                    until = clock()
+                try:
+                    begun = _begun(socket.socket(family, kind, protocol), address)
+                    selector.register(begun, selectors.EVENT_WRITE)
+                    until = min(ends, clock() + delay)
+                except OSError as refused:  # a family that this machine does not have, too
+                    error, until = refused, clock()
                 if number == len(addresses):
                     until = ends  # whatever becomes of the last one, the others have this long
                 while selector.get_map() and (left := until - clock()) > 0:
@@ -352,6 +349,14 @@ def _first_to_connect(
             for attempt in waiting:
                 attempt.close()
         raise TimeoutError if waiting else error
+
+
+def _begun(attempt: socket.socket, address: Any) -> socket.socket:
+    attempt.settimeout(0)
+    if (code := attempt.connect_ex(address)) not in (0, errno.EINPROGRESS):
+        attempt.close()
+        raise OSError(code, "")
+    return attempt
 
 
 def _why_unconnected(error: OSError) -> str:

@@ -389,6 +389,8 @@ NOT_AUTHORIZED = 61003
 """The errcode of an app that has not authorised the platform; it comes and goes at times."""
 REFRESH_TOKEN_INVALID = 61023
 """The errcode of a merchant's refresh token that is lost, or was replaced."""
+AUTHORISE_AGAIN = frozenset({NOT_AUTHORIZED, REFRESH_TOKEN_INVALID, 42007})
+"""errcodes that as a rule last until the merchant authorises the platform again."""
 AUTHORIZATION_CODE_SPENT = frozenset({61009, 61010})
 """errcodes of an authorisation code that was used, or is too old."""
 API_SECURITY_REFUSED = frozenset(range(40230, 40240))
@@ -498,6 +500,6 @@ def invalid_field(field: str, expectation: str) -> AuthError:
     return AuthError(INVALID_REQUEST, f"{field}: {expectation}")
 
 
-def misconfigured(remedy: str) -> AuthError:
+def misconfigured(remedy: str, *, errcode: int | None = None) -> AuthError:
     """Make the 500 whose cause only the log tells, with what the operator must do."""
-    return AuthError(MISCONFIGURED, remedy=remedy)
+    return AuthError(MISCONFIGURED, errcode=errcode, remedy=remedy)

@@ -13,12 +13,15 @@ from urllib.parse import urlencode
 from wechat_auth import invocation
 from wechat_auth.errors import (
     APP_SECRET_REFUSED,
+    AUTHORISE_AGAIN,
     AUTHORIZATION_CODE_SPENT,
     AuthError,
     WeChatError,
     misconfigured,
 )
+from wechat_auth.platform.calls import Listed
 from wechat_auth.platform.platform import Platform
+from wechat_auth.platform.table import Merchant
 from wechat_auth.secret_store import SecretStore
 from wechat_auth.storage import StorageError
 from wechat_auth.tokens.access_tokens import AccessTokens
@@ -31,6 +34,8 @@ STALE_TICKET = 3600.0
 _MINI_PROGRAMS = 2  # auth_type
 _ASK_EVERY = 600.0  # seconds: WeChat pushes that often
 _LIST_EVERY = 3600.0
+_LIST_AGAIN = 300.0  # if that failed, as with an address that WeChat does not know yet
+_RENEW_AGAIN = 3600.0  # for a merchant whose withdrawal never came
 
 
 def act_on(event: Mapping[str, Any], *, platform: Platform, tokens: TokenTable) -> None:
@@ -178,12 +183,18 @@ def look_after(
     if ticket is not None:
         outcome["merchants"] = _outcome(lambda: _list_merchants(platform))
     for merchant in platform.table.merchants(seal_again=True):
-        outcome[merchant.appid] = _outcome(partial(_renew, access_tokens, merchant.appid))
+        if clock() >= merchant.failed_at + _RENEW_AGAIN:
+            outcome[merchant.appid] = _outcome(partial(_renew, platform, access_tokens, merchant))
     return {name: what for name, what in outcome.items() if what}
 
 
-def _renew(access_tokens: AccessTokens, appid: str) -> str:
-    return "renewed" if access_tokens.renew(appid) else ""
+def _renew(platform: Platform, access_tokens: AccessTokens, merchant: Merchant) -> str:
+    try:
+        return "renewed" if access_tokens.renew(merchant.appid) else ""
+    except AuthError as error:
+        if error.errcode in AUTHORISE_AGAIN:
+            platform.table.failed(merchant)
+        raise
 
 
 def _restart_pushes(platform: Platform, secrets: SecretStore) -> str:
@@ -200,23 +211,28 @@ def _restart_pushes(platform: Platform, secrets: SecretStore) -> str:
 
 
 def _list_merchants(platform: Platform) -> str:
-    if not platform.table.is_time("listed_at", _LIST_EVERY):
+    if not platform.table.is_time("listed_at", _LIST_EVERY, again=_LIST_AGAIN):
         return ""
     found = 0
-    for listed in platform.calls.merchants(platform.component_token()):
+    for listed in _merchants(platform):
         if listed.refresh_token:
             found += platform.table.authorize(
                 listed.appid, listed.refresh_token, None, listed.authorized_at
             )
+    platform.table.done("listed_at")
     return f"{found} found"
 
 
 def _listed(platform: Platform, appid: str, created_at: int) -> bool:
     """Take up an authorisation from WeChat's list; ``False`` if it is not there."""
-    for listed in platform.calls.merchants(platform.component_token()):
+    for listed in _merchants(platform):
         if listed.appid == appid and listed.refresh_token:
             return platform.table.authorize(appid, listed.refresh_token, None, created_at)
     return False
+
+
+def _merchants(platform: Platform) -> list[Listed]:
+    return platform.using(lambda token: list(platform.calls.merchants(token)))
 
 
 def _outcome(do: Callable[[], str]) -> str:

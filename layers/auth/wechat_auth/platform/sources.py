@@ -107,5 +107,6 @@ class AuthorizerSource:
                 return listed.refresh_token
         raise misconfigured(
             f"the refresh token of {merchant.appid} is lost, and WeChat does not list it: its "
-            "owner must authorise the platform again, by the link that make authorise prints"
+            "owner must authorise the platform again, by the link that make authorise prints",
+            errcode=REFRESH_TOKEN_INVALID,
         )

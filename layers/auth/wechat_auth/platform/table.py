@@ -5,7 +5,8 @@
 asked for tickets, and for the list of merchants). Under a merchant's: ``sealed`` (the refresh
 token; without it the authorisation was withdrawn) · ``changed_at`` (of the newest event that was
 heeded) · ``permissions`` (numbers, or absent if unknown) · ``worker``, ``busy_until`` (who is
-taking up an authorisation, until when).
+taking up an authorisation, until when) · ``failed_at`` (when the schedule got no access_token, as
+if the merchant authorised the platform no more).
 
 Nothing expires, and the table outlives the stack: a refresh token is good until its merchant
 withdraws the authorisation. What was sealed under an older key the schedule seals again, every
@@ -51,6 +52,7 @@ class Merchant:
         changed_at: When it authorised the platform or withdrew that, in seconds since 1970.
         refresh_token: Its refresh token; ``None`` if it is lost.
         permissions: The permission sets that it granted; ``None`` if that is not known.
+        failed_at: When the schedule got no access_token for it, in seconds since 1970, or 0.
     """
 
     appid: str
@@ -58,6 +60,7 @@ class Merchant:
     changed_at: int
     refresh_token: str | None = field(default=None, repr=False)
     permissions: frozenset[int] | None = None
+    failed_at: float = 0
 
 
 class PlatformTable:
@@ -95,14 +98,31 @@ class PlatformTable:
             {"sealed": self._sealed(self._appid, text), "at": created_at},
         )
 
-    def is_time(self, what: Literal["asked_at", "listed_at"], every: float) -> bool:
-        """Tell one worker of all, each so many seconds, that it is time to do something."""
+    def is_time(
+        self, what: Literal["asked_at", "listed_at"], every: float, *, again: float | None = None
+    ) -> bool:
+        """Tell one worker of all, each so many seconds, that it is time to do something.
+
+        Args:
+            what: What is done.
+            every: Seconds until it is done again.
+            again: Seconds until then if `done` is not called, as when it failed.
+        """
         now = self._clock()
         return self._table.update_if(
             f"attribute_not_exists({what}) OR {what} <= :before",
             self._key(self._appid),
+            f"SET {what} = :at",
+            {"at": now if again is None else now - every + again, "before": now - every},
+        )
+
+    def done(self, what: Literal["listed_at"]) -> None:
+        """Note that what it was time for is done."""
+        self._table.update_if(
+            f"attribute_exists({what})",
+            self._key(self._appid),
             f"SET {what} = :now",
-            {"now": now, "before": now - every},
+            {"now": self._clock()},
         )
 
     def is_authorized(self, appid: str) -> bool:
@@ -169,7 +189,7 @@ class PlatformTable:
             at: When it did, in seconds since 1970.
         """
         values: Item = {"sealed": self._sealed(appid, refresh_token), "at": at}
-        update = "SET sealed = :sealed, changed_at = :at REMOVE busy_until, worker"
+        update = "SET sealed = :sealed, changed_at = :at REMOVE busy_until, worker, failed_at"
         if permissions is not None:
             update = update.replace(" REMOVE", ", #permissions = :granted REMOVE")
             values["granted"] = ",".join(map(str, sorted(permissions)))
@@ -182,7 +202,7 @@ class PlatformTable:
         return self._table.update_if(
             "attribute_not_exists(changed_at) OR changed_at <= :at",
             self._key(appid),
-            "SET changed_at = :at REMOVE sealed, #permissions, busy_until, worker",
+            "SET changed_at = :at REMOVE sealed, #permissions, busy_until, worker, failed_at",
             {"at": at},
         )
 
@@ -191,8 +211,17 @@ class PlatformTable:
         return self._table.update_if(
             "changed_at = :at AND attribute_exists(sealed)",
             self._key(merchant.appid),
-            "SET sealed = :sealed",
+            "SET sealed = :sealed REMOVE failed_at",
             {"sealed": self._sealed(merchant.appid, refresh_token), "at": merchant.changed_at},
+        )
+
+    def failed(self, merchant: Merchant) -> None:
+        """Note that the schedule got no access_token for a merchant, unless it authorised anew."""
+        self._table.update_if(
+            "changed_at = :at",
+            self._key(merchant.appid),
+            "SET failed_at = :now",
+            {"at": merchant.changed_at, "now": self._clock()},
         )
 
     def _merchant(self, item: Item) -> Merchant:
@@ -205,6 +234,7 @@ class PlatformTable:
             permissions=None
             if granted is None
             else frozenset(int(number) for number in granted.split(",") if number),
+            failed_at=item.get("failed_at", 0),
         )
 
     def _key(self, appid: str) -> Item:
