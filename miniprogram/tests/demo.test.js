@@ -2,7 +2,7 @@
 // Each test is one situation of a user; what is checked is what the page says.
 
 const assert = require('node:assert/strict')
-const { after, afterEach, before, beforeEach, describe, it } = require('node:test')
+const { after, afterEach, before, beforeEach, describe, it, mock } = require('node:test')
 
 const { startNetwork } = require('./network')
 const { startPhone } = require('./phone')
@@ -206,6 +206,37 @@ describe('the rest of the page', () => {
       await shows('.login', LOGGED_IN)
     })
   }
+
+  for (const [what, kind] of [['drops the reply to', 'drop_after'], ['fails at', 'status']]) {
+    it(`a start that WeChat ${what} logs in by itself, with a new code`, async () => {
+      const fault = { endpoint: 'code2Session', kind, times: null }
+      await stack.wechat('POST', '/_control/faults', fault)
+      open()
+      await shows('.login', '登录未完成，请重试')
+      await stack.wechat('DELETE', '/_control/faults')
+      await shows('.login', LOGGED_IN)
+
+      const [first, second, ...more] = network.calls('POST /login')
+      assert.deepEqual([first.status, second.status, more], [503, 200, []])
+      assert.notEqual(first.body.code, second.body.code)
+    })
+  }
+
+  it('a start that WeChat found too frequent logs in again no sooner than it should', async () => {
+    const fault = { endpoint: 'code2Session', kind: 'errcode', errcode: 45011 }
+    await stack.wechat('POST', '/_control/faults', fault)
+    const { mock: timers } = mock.method(globalThis, 'setTimeout')
+    open()
+    await shows('.login', '操作过于频繁，请稍后再试')
+    timers.restore()
+    // Those of the page: the requests of the kit end after 10 s, and the test looks often.
+    const pauses = timers.calls.map(call => call.arguments[1]).filter(pause => pause > 10000)
+    assert.deepEqual(pauses, [60000])
+
+    demo.page.instance.onShow()
+    await shows('.login', LOGGED_IN)
+    assert.deepEqual(network.calls('POST /login').map(({ status }) => status), [429, 200])
+  })
 
   it('logging out forgets the number; checking then says that nobody is logged in', async () => {
     await openLoggedIn()

@@ -101,11 +101,13 @@ Component({
           this.pause = 0
           this.setData({ login: { ok: true, text: `已登录，${day(expiresAt)}前有效` } })
         },
-        ({ action, title }) => {
+        ({ action, title, retryAfter }) => {
           this.setData({ login: { ok: false, text: title } })
-          if (action !== 'retry') return
+          // Each login brings a new code, so `login_again` is no different here.
+          if (['retry', 'login_again', 'wait'].indexOf(action) < 0) return
           // Less and less often, so that many phones do not keep a busy backend busy.
-          this.pause = Math.min(2 * (this.pause || 1000), 60000)
+          const doubled = Math.min(2 * (this.pause || 1000), 60000)
+          this.pause = Math.max(doubled, 1000 * (retryAfter || 0))
           this.loginAgain = setTimeout(() => this.showLogin(), this.pause)
         }
       )
