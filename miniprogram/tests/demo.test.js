@@ -238,6 +238,41 @@ describe('the rest of the page', () => {
     assert.deepEqual(network.calls('POST /login').map(({ status }) => status), [429, 200])
   })
 
+  it('a check that failed offers no second use of a tap that succeeded', async () => {
+    await openLoggedIn()
+    tapNew(await phone.tap())
+    await shows('.phone', '138****8000')
+    await isIdle()
+    await network.goDown()
+    demo.press('.check')
+    await shows('.problem__title', '网络不可用，请检查后重试')
+    assert.equal(demo.text('.retry'), undefined)
+  })
+
+  for (const [link, toast] of [['.check', '登录有效'], ['.logout', null]]) {
+    it(`a problem is not shown any more after ${link}`, async () => {
+      await openLoggedIn()
+      await network.goDown()
+      tapNew(await phone.tap())
+      await shows('.retry', '重试')
+      await network.comeBack()
+      demo.press(link)
+      await shows('.problem__title', undefined)
+      await eventually(() => !toast || phone.toasts.at(-1) === toast, () => 'no toast')
+      await shows('.login', toast ? LOGGED_IN : '未登录')
+      assert.equal(demo.text('.retry'), undefined)
+    })
+  }
+
+  it('who has logged out is not logged in again because the page is shown', async () => {
+    await network.goDown()
+    open()
+    await shows('.login', '网络不可用，请检查后重试')
+    demo.press('.logout')
+    await shows('.login', '未登录')
+    assert.equal(demo.page.instance.onShow(), undefined)
+  })
+
   it('logging out forgets the number; checking then says that nobody is logged in', async () => {
     await openLoggedIn()
     demo.press('.check')

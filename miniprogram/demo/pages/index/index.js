@@ -54,7 +54,6 @@ Component({
     },
 
     askNumber(event) {
-      this.tap = event
       this.setData({ busy: true, problem: null })
       return app.auth.getPhoneNumber(event)
         .then(
@@ -65,7 +64,7 @@ Component({
           },
           error => {
             this.setData({ busy: false })
-            this.showProblem(error)
+            this.showProblem(error, event)
             // With these two the kit has logged in again, and only the next tap is missing.
             const loggedIn = ['not_logged_in', 'undecryptable'].indexOf(error.code) >= 0
             return loggedIn ? this.showLogin() : undefined
@@ -74,6 +73,7 @@ Component({
     },
 
     onCheckSession() {
+      this.setData({ problem: null })
       return app.auth.checkSession({ verify: true }).then(
         state => {
           let title = '未登录'
@@ -86,6 +86,8 @@ Component({
 
     onLogout() {
       clearTimeout(this.loginAgain)
+      this.loginAgain = null
+      this.setData({ problem: null })
       const shown = () => this.setData({ login: { ok: false, text: '未登录' }, phone: '' })
       return app.auth.logout().then(shown, error => {
         shown()
@@ -113,13 +115,15 @@ Component({
       )
     },
 
-    showProblem(error) {
+    /** `tap`: what a retry sends once more; only where a tap is what failed. */
+    showProblem(error, tap) {
+      this.tap = tap
       wx.showToast({ title: error.title, icon: 'none' })
       this.setData({
         problem: {
           title: error.title,
           hint: [error.code, error.requestId].filter(Boolean).join(' · '),
-          retry: error.action === 'retry' && Boolean(this.tap),
+          retry: error.action === 'retry' && Boolean(tap),
         },
       })
     },
