@@ -324,3 +324,43 @@ def test_a_message_of_another_client_appears_too(window: Window, deployment: Dep
     Api(deployment.stack.url).request("GET", "/session", token="x" * 70)
     window.page.wait_for_selector(".row[data-name='GET /session'][data-kind=answer]")
     assert window.part()[-2:] == ["→ GET /session", "← GET /session session_invalid (401)"]
+
+
+def test_only_where_the_kit_logs_in_does_the_page_say_so(
+    window: Window, deployment: Deployment
+) -> None:
+    api = Api(deployment.stack.url)
+    for method, sentence in (
+        ("GET", "会话已失效：kit 删除本机的会话，不会重新登录。"),
+        ("DELETE", "会话本来就已失效，登出完成。"),
+    ):
+        api.request(method, "/session", token="x" * 70)
+        window.page.wait_for_selector(f".row[data-name='{method} /session'][data-kind=answer]")
+        assert window.why(f"← {method} /session session_invalid (401)") == sentence
+
+
+def test_a_server_that_asks_whose_token_it_is_has_sentences_of_its_own(
+    window: Window, deployment: Deployment
+) -> None:
+    api = Api(deployment.stack.url)
+    api.introspect(api.logged_in(deployment.wechat.phone()))
+    answer = ".row[data-name='POST /introspect'][data-kind=answer]"
+    window.page.wait_for_selector(answer)
+    assert window.why("→ POST /introspect") == "你的服务器来问：这个 token 属于谁？"
+    assert window.why("← POST /introspect (200)") == "token 有效：服务器得知是哪个用户。"
+    api.introspect("x" * 70)
+    window.page.wait_for_selector(f"{answer} >> nth=1")
+    assert window.why("← POST /introspect (200)") == "token 无效：不说明原因。"
+    api.introspect("x" * 70, ("local", "wrong"))
+    window.page.wait_for_selector(f"{answer}[data-outcome=client_invalid]")
+    assert window.why("← POST /introspect client_invalid (401)") == (
+        "请求须带 HTTP Basic 认证：用 `make api-client` 创建的客户端的名称和密钥"
+    )
+
+
+def test_of_a_route_of_ones_own_nothing_is_said(window: Window) -> None:
+    said = window.page.evaluate(
+        "import('/_console/why.js').then(({ why }) => ['request', 'answer'].map(kind => "
+        "why({ kind, lane: 'api', name: 'GET /orders', outcome: '', got: { orders: [] } }, [])))"
+    )
+    assert said == [["", ""], ["", ""]]

@@ -10,6 +10,7 @@ export function why(message, asked) {
 const named = (name, more = () => true) => message => message.name === name && more(message)
 const isBusy = ({ outcome }) => outcome === '-1'
 const ok = ({ outcome }) => !outcome
+const isInvalid = ({ outcome }) => outcome === 'session_invalid'
 const item = (operation, target, more = () => true) =>
   message => message.name === operation && message.target === target && more(message)
 const updates = (text, more = () => true) => message =>
@@ -40,6 +41,8 @@ const WHY = {
       'No code, so the ciphertext: only the backend, which keeps session_key, can open it.']],
     [named('GET /session'), ['问后端：会话还有效吗？', 'Is the session still valid?']],
     [named('DELETE /session'), ['退出登录：会话在服务器上也要消失。', 'Logging out ends the session on the server, too.']],
+    [named('POST /introspect'), [
+      '你的服务器来问：这个 token 属于谁？', 'One of your servers asks whose token this is.']],
   ],
   call: [
     [message => message.target === 'AppSecrets', [
@@ -173,7 +176,13 @@ const WHY = {
     [({ name, outcome }) => name === 'POST /decrypt' && !outcome, [
       '解开的号码交给小程序，openid 与水印留下。',
       'The decrypted number goes to the mini-program; openid and watermark stay.']],
-    [({ outcome }) => outcome === 'session_invalid', [
+    // These two the kit sends with the session that it has, and never logs in for.
+    [named('GET /session', isInvalid), [
+      '会话已失效：kit 删除本机的会话，不会重新登录。',
+      'No valid session: the kit forgets it here, and does not log in.']],
+    [named('DELETE /session', isInvalid), [
+      '会话本来就已失效，登出完成。', 'It had ended already: logged out.']],
+    [isInvalid, [
       '会话无效：kit 静默登录一次，再发一遍，用户无感。',
       'No valid session: the kit logs in silently and sends again; the user notices nothing.']],
     [({ outcome }) => outcome === 'undecryptable', [
@@ -194,8 +203,11 @@ const WHY = {
     [({ outcome }) => outcome === 'account_refused', [
       '账号函数拒绝了该用户，并给出要显示的话。',
       'The account function refuses this user, with the words to show.']],
-    [({ name }) => name === 'DELETE /session', ['会话已删除。', 'The session is gone.']],
-    [({ outcome }) => !outcome, ['会话有效。', 'The session is valid.']],
+    [named('DELETE /session', ok), ['会话已删除。', 'The session is gone.']],
+    [named('GET /session', ok), ['会话有效。', 'The session is valid.']],
+    [named('POST /introspect', ({ outcome, got }) => !outcome && got.active), [
+      'token 有效：服务器得知是哪个用户。', 'Active: the server learns who it is.']],
+    [named('POST /introspect', ok), ['token 无效：不说明原因。', 'Not active; why is not said.']],
   ],
   push: [
     [() => true, [
