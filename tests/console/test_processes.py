@@ -59,7 +59,7 @@ def three_free_ports() -> int:
 
 
 def test_while_the_stack_is_gone_nothing_can_be_pressed_and_another_one_is_found(
-    browser: Browser,
+    browser: Browser, axe: str
 ) -> None:
     port = three_free_ports()
     url = f"http://127.0.0.1:{port}"
@@ -70,6 +70,7 @@ def test_while_the_stack_is_gone_nothing_can_be_pressed_and_another_one_is_found
         assert window.text(".gone") == "连不上本机服务：请重新执行 make run，本页会自行恢复。"
         assert window.page.is_visible(".gone")
         assert window.page.query_selector_all(_ENABLED) == []
+        assert window.violations(axe) == []
         running.wait()
         with make_run(port):
             window.page.wait_for_selector(".live[data-state=connected]")

@@ -3,14 +3,14 @@
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Route
 
 from tests.console.window import DESKTOP, PHONE, Window
 from tests.harness.deployment import Deployment
 
 SCENES = [
     "open", "new", "old", "refuse", "twice",
-    "lost", "expired", "replaced", "dead", "busy", "secured",
+    "lost", "expired", "replaced", "dead", "busy", "secured", "withdrawn", "merchant",
     "heal", "reset",
 ]  # fmt: skip
 _FOCUSED = """() => {
@@ -158,6 +158,22 @@ def test_everybody_can_read_every_scene(
             window.page.click(".part:last-child .row:last-child .message")
             found[scene] = window.violations(axe)
     assert {scene: faults for scene, faults in found.items() if faults} == {}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everybody_can_read_the_buttons_while_a_scene_plays(
+    browser: Browser, deployment: Deployment, axe: str, scheme: Literal["light", "dark"]
+) -> None:
+    found: list[tuple[str | None, list[str]]] = []
+    with Window.open(browser, deployment.stack.url, scheme=scheme) as window:
+
+        def look(route: Route) -> None:
+            found.append((window.page.get_attribute("body", "data-busy"), window.violations(axe)))
+            route.continue_()
+
+        window.page.route("**/_console/acts/tap", look)
+        window.scene("new")
+        assert found == [("true", [])]
 
 
 def test_what_is_too_pale_is_found(window: Window, axe: str) -> None:
