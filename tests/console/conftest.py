@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, sync_playwright
 from local import console
 from local.console.browser import ARGUMENTS, chromium
 from local.console.feed import Feed, Message
-from local.stack import Stack
+from local.stack import Stack, app_secrets
 from tests.console.window import Window
 from tests.harness.deployment import Deployment
 
@@ -80,7 +80,13 @@ def deployment(running_stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterato
     """As everywhere, but by the real clock: the browser has no other."""
     deployment = Deployment(running_stack)
     deployment.clean()
+    # With what WeChat's pushes are checked by, as in `make run`.
+    deployment.put_secret("AppSecrets", app_secrets(running_stack.wechat))
     yield deployment
+    wechat = deployment.wechat
+    wechat.clock.advance(-wechat.clock.offset)
+    if wechat.platform:
+        wechat.platform.authorizations.clear()
     deployment.close()
 
 
