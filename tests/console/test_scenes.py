@@ -84,6 +84,11 @@ def test_an_old_clients_tap(warm: Window) -> None:
     ]
     assert shows_the_number(warm)
     assert exchanges(warm) is None
+    label = ".row[data-name=checkEncryptedData] .back .chip__name"
+    assert warm.text(label) == "vaild（微信原文如此）"
+    warm.page.click(".language")
+    assert warm.text(label) == "vaild (WeChat's spelling)"
+    warm.page.click(".language")
 
 
 def test_a_refusal_sends_nothing(window: Window) -> None:
@@ -293,7 +298,7 @@ def test_a_dead_access_token_is_replaced_on_the_way(warm: Window) -> None:
     ]
     assert shows_the_number(warm)
     assert exchanges(warm) == "向微信兑换 1 次（计费 1 次）"
-    assert "code 没被看过" in warm.why("getPhoneNumber 40001")
+    assert "还没有检查 code" in warm.why("getPhoneNumber 40001")
 
 
 def test_a_new_phone_begins_anew(warm: Window, deployment: Deployment) -> None:

@@ -226,9 +226,12 @@ function chips(carried, names) {
       !(name === 'code' && fields.action))
     .slice(0, CHIPS)
     .map(name => element('code', { class: 'chip' },
-      name === 'Authorization' ? '' : element('span', { class: 'chip__name' }, name),
+      name === 'Authorization' ? '' : element('span', { class: 'chip__name' }, labelOf(name)),
       String(fields[name])))
 }
+
+/** The name of a field as it is; one looks like a slip of ours. */
+const labelOf = name => (name === 'vaild' ? word(name) : name)
 
 function isKept(got) {
   return Boolean(got && got.Item && got.Item.sealed)

@@ -53,7 +53,7 @@ const WHY = {
       'The key that seals what is stored: the tables hold no plain secret. Read once, too.']],
 
     [item('PutItem', 'Sessions'), [
-      '存下会话：openid、session_key 加密封存，令牌只留哈希。',
+      '存下会话：openid、session_key 加密封存，token 只留哈希。',
       'The session is kept: openid and session_key sealed, of the token only a hash.']],
     [item('GetItem', 'Sessions', expired), [
       '会话已过期：DynamoDB 可能晚几天才删，所以每次都比对时间。',
@@ -80,7 +80,7 @@ const WHY = {
     [item('UpdateItem', 'Platform', updates('busy_until = :until')), [
       '先占位：授权码只能用一次。', 'First a mark: an authorisation code works once.']],
     [item('UpdateItem', 'Platform'), [
-      '票据与刷新令牌加密保存，旧的不会盖掉新的。', 'Tickets and refresh tokens are kept sealed; an older one replaces none.']],
+      '票据与刷新令牌加密封存，旧的不会盖掉新的。', 'Tickets and refresh tokens are kept sealed; an older one replaces none.']],
     [item('GetItem', 'Platform'), [
       '平台的票据与商家的授权都在这里。', 'The ticket of the platform and what merchants authorised stand here.']],
     [item('DeleteItem', 'AccessTokens'), [
@@ -102,7 +102,7 @@ const WHY = {
     [item('GetItem', 'PhoneExchanges'), [
       '看看另一个请求得到结果了没有。', 'Has the other request got its answer yet?']],
     [item('UpdateItem', 'PhoneExchanges'), [
-      '结果加密保存 5 分钟：响应丢了，同一个 code 还能得到同一个号码。',
+      '结果加密封存 5 分钟：响应丢了，同一个 code 还能得到同一个号码。',
       'The answer is kept, sealed, for five minutes: should the reply get lost, the same code still works.']],
     [item('DeleteItem', 'PhoneExchanges'), [
       '没兑换成：去掉占位，让同一个 code 可以再试。',
@@ -118,9 +118,9 @@ const WHY = {
       '刚问过，只能强制刷新：先记一笔，微信一天只许 20 次、相隔 30 秒。',
       'Asked just now, so it must be forced. Counted first: WeChat allows 20 a day, 30 s apart.']],
     [item('UpdateItem', 'AccessTokens', updates('failed_version')), [
-      '没换到：交还租约，写明原因。', 'No token came: the lease goes back, with the reason.']],
+      '没换到：归还租约，写明原因。', 'No token came: the lease goes back, with the reason.']],
     [item('UpdateItem', 'AccessTokens'), [
-      '新 token 加密存好，租约交还，大家都用它。',
+      '新 token 加密封存，租约归还，大家都用它。',
       'The new token is stored, sealed, and the lease given back: everybody uses it.']],
 
     [named('Invoke', ({ outcome }) => outcome), [
@@ -147,7 +147,7 @@ const WHY = {
       '真正的兑换：code 就此用掉，微信给出号码，并计费一次。',
       'The one real exchange: the code is spent, WeChat tells the number and bills it.']],
     [named('getPhoneNumber', ({ outcome }) => ['40001', '40014', '42001'].includes(outcome)), [
-      '微信不认这个 access_token，code 没被看过：换 token，再试一次。',
+      '微信不认这个 access_token，还没有检查 code：换 token，再试一次。',
       'WeChat refuses the access_token and has not looked at the code: get another token, try once more.']],
     [named('checkEncryptedData', ok), [
       '再问微信：这段密文真是你加密的吗？防止伪造的号码。',
@@ -166,7 +166,7 @@ const WHY = {
   ],
   answer: [
     [({ name, outcome }) => name === 'POST /login' && !outcome, [
-      '小程序只得到会话令牌。openid、session_key 留在后端。',
+      '小程序只得到会话 token。openid、session_key 留在后端。',
       'The mini-program gets a session token. openid and session_key stay behind.']],
     [({ name, outcome }, asked) => name === 'POST /phone' && !outcome && !exchanged(asked), [
       '只兑换一次：这是保存的结果，没有再问微信，也没有再计费。',
@@ -216,8 +216,8 @@ const WHY = {
   ],
   heard: [
     [({ got }) => got === 'success', [
-      '只回 success，微信就不再重发。', 'Exactly "success", so that WeChat does not send it again.']],
-    [() => true, ['不是微信发给本应用的：不多说一个字。', 'Not from WeChat, or not for this app: refused without a word.']],
+      '只返回 success，微信就不再重发。', 'Exactly "success", so that WeChat does not send it again.']],
+    [() => true, ['不是微信发给本应用的：直接拒绝，不说明原因。', 'Not from WeChat, or not for this app: refused without a word.']],
   ],
   work: [
     [named('user_events'), [
@@ -234,7 +234,7 @@ const WHY = {
     [named('merchant_authorizes'), [
       '商家管理员扫码，把小程序授权给第三方平台。', 'The owner of a mini-program authorises the third-party platform.']],
     [named('merchant_withdraws'), [
-      '商家取消授权：令牌删除，它的用户不能再登录。', 'The merchant withdraws that: its tokens go, its users cannot log in.']],
+      '商家取消授权：它的 access_token 与刷新令牌一并删除，其用户不能再登录。', 'The merchant withdraws that: its tokens go, its users cannot log in.']],
     [named('refused'), [
       '用户拒绝：没有 code，什么也不发送。按钮还在，可以再点。',
       'The user refused: there is no code, so nothing is sent. The button is still there.']],
@@ -248,7 +248,7 @@ const WHY = {
       '别处调了 wx.login：微信换了 session_key，后端并不知道。',
       'wx.login ran elsewhere: WeChat replaced session_key, and the backend never heard.']],
     [named('session_expired'), [
-      '会话的期限到了，手机还拿着旧令牌。',
+      '会话的期限到了，手机还拿着旧 token。',
       'The session has expired; the phone still holds its token.']],
     [named('access_token_dead'), [
       '微信作废了 access_token（例如别的服务器刷新了它）。',
