@@ -1,10 +1,11 @@
 // The rules of the mini-program, for what runs in a browser of today.
 
-const [, recommended, style] = require('../../../miniprogram/eslint.config.js')
+const [, recommended, style] = require('../../miniprogram/eslint.config.js')
 
 const browser = [
   'AbortController', 'EventSource', 'Node', 'clearTimeout', 'crypto', 'document',
-  'fetch', 'localStorage', 'location', 'queueMicrotask', 'setTimeout', 'structuredClone',
+  'fetch', 'localStorage', 'location', 'matchMedia', 'navigator', 'queueMicrotask', 'setTimeout',
+  'structuredClone',
 ]
 
 module.exports = [

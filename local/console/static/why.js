@@ -84,7 +84,7 @@ const WHY = {
     [item('GetItem', 'Platform'), [
       '平台的票据与商家的授权都在这里。', 'The ticket of the platform and what merchants authorised stand here.']],
     [item('DeleteItem', 'AccessTokens'), [
-      '商家取消了授权：它的 access_token 一并删除。', "The merchant has withdrawn: its access_token goes, too."]],
+      '商家取消了授权：它的 access_token 一并删除。', 'The merchant has withdrawn: its access_token goes, too.']],
 
     [item('PutItem', 'PhoneExchanges', ({ function: name }) => name === 'user_events'), [
       '做个标记：此前保存的号码不再给出。', 'A mark: no number that was kept before is given out any more.']],
