@@ -92,6 +92,10 @@ def levels(text: str) -> list[int]:
     return [len(found) for found in re.findall(r"^(#+) ", text, re.MULTILINE)]
 
 
+_SAID = re.compile(r"(?:^| +)(?:#|//) .*|\"{3}.*\"{3}|<[^>]*>|\"title\":\"[^\"]*\"", re.MULTILINE)
+"""What the two languages say differently: comments, docstrings, placeholders and titles."""
+
+
 def blocks(text: str) -> list[str]:
     """Return the code blocks, without comments and holes; of a diagram, what is not a label."""
     found = re.findall(r"```(\w*)(?: server| kit)?\n(.*?)```", text, re.DOTALL)
@@ -100,7 +104,7 @@ def blocks(text: str) -> list[str]:
         if language == "text"
         else drawn(block)
         if language == "mermaid"
-        else re.sub(r" +(?:#|//) .*|<[^>]*>|\"title\":\"[^\"]*\"", "", block)
+        else re.sub(_SAID, "", block)
         for language, block in found
     ]
 
