@@ -56,3 +56,11 @@ def test_a_missing_python_3_13_is_said_before_anything_is_installed(checkout: Pa
     assert done.returncode
     assert done.stdout == ""
     assert done.stderr.startswith("CPython 3.13, Lambda's, is needed: install it")
+
+
+def test_the_layers_are_compiled_by_lambdas_python_whichever_one_the_tools_have() -> None:
+    done = make(
+        ROOT / "layers", "--dry-run", "build-CryptoLayer", "ARTIFACTS_DIR=/x", "PYTHON=python3.11"
+    )
+    assert "python3.13 -m compileall" in done.stdout
+    assert "python3.11" not in done.stdout
