@@ -160,7 +160,7 @@ def test_a_function_is_its_one_source(built: Path) -> None:
 
 def test_without_python_3_13_the_build_ends_with_a_remedy_in_one_line(tmp_path: Path) -> None:
     makefile = str(ROOT / "layers/Makefile")
-    command = ["make", "-f", makefile, "build-AuthLayer", "PYTHON=no-python"]
+    command = ["make", "-f", makefile, "build-AuthLayer", "LAMBDA_PYTHON=no-python"]
     built = subprocess.run(  # noqa: S603
         [*command, f"ARTIFACTS_DIR={tmp_path}"],
         cwd=tmp_path,
