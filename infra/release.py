@@ -102,8 +102,8 @@ def check_stack_name(document: Mapping[str, Any], stack: str) -> None:
     most = _LONGEST_NAME - max(len(name.replace("${AWS::StackName}", "")) for name in names)
     if len(stack) > most:
         raise ReleaseError(
-            f"the stack_name has {len(stack)} characters and may have {most}: the names "
-            " of the functions begin with it"
+            f"the stack_name has {len(stack)} characters and may have {most}: the names of the "
+            "functions begin with it"
         )
 
 

@@ -184,12 +184,9 @@ def test_an_address_of_a_family_that_this_machine_does_not_have_is_passed_over(f
     """A name server names IPv6 addresses to machines that have no IPv6, too."""
     unknown = (99, socket.SOCK_STREAM, 0, "", ("::1", PORT, 0, 0))
     with serving([(OK, 0)], "127.0.0.50", PORT) as server, dropping_syn(1) as dead:
-        known = resolving([*(() if first else dead), "127.0.0.50"])
-        connections = Connections(
-            resolve=lambda *given, **named: (
-                [unknown, *known(*given, **named)] if first else [*known(*given, **named), unknown]
-            )
-        )
+        known = resolving(["127.0.0.50"] if first else [*dead, "127.0.0.50"])("api.test", PORT)
+        addresses = [unknown, *known] if first else [*known, unknown]
+        connections = Connections(resolve=lambda *_, **__: addresses)
         answer = connections.request("GET", f"http://api.test:{PORT}", budget=QUICK)
 
     assert (answer.status, len(server.received)) == (200, 1)

@@ -208,12 +208,11 @@ class People:
 
     def _log_in(self, phone: Phone) -> str:
         """Log in, and again if the answer says so: on a busy machine WeChat may come too late."""
-        answer = self._api.login(self._code(phone))
-        for _ in range(4):
+        for _ in range(5):
+            answer = self._api.login(self._code(phone))
             if answer.status == 200:
                 break
             assert answer.problem[2] in {"retry", "login_again"}, answer
-            answer = self._api.login(self._code(phone))
         token: str = answer.json["token"]
         self._remember(token, phone)
         return token

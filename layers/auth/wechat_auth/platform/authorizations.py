@@ -19,7 +19,6 @@ from wechat_auth.errors import (
     WeChatError,
     misconfigured,
 )
-from wechat_auth.platform.calls import Listed
 from wechat_auth.platform.platform import Platform
 from wechat_auth.platform.table import Merchant
 from wechat_auth.secret_store import SecretStore
@@ -214,7 +213,7 @@ def _list_merchants(platform: Platform) -> str:
     if not platform.table.is_time("listed_at", _LIST_EVERY, again=_LIST_AGAIN):
         return ""
     found = 0
-    for listed in _merchants(platform):
+    for listed in platform.using(lambda token: list(platform.calls.merchants(token))):
         if listed.refresh_token:
             found += platform.table.authorize(
                 listed.appid, listed.refresh_token, None, listed.authorized_at
@@ -225,14 +224,10 @@ def _list_merchants(platform: Platform) -> str:
 
 def _listed(platform: Platform, appid: str, created_at: int) -> bool:
     """Take up an authorisation from WeChat's list; ``False`` if it is not there."""
-    for listed in _merchants(platform):
-        if listed.appid == appid and listed.refresh_token:
-            return platform.table.authorize(appid, listed.refresh_token, None, created_at)
-    return False
-
-
-def _merchants(platform: Platform) -> list[Listed]:
-    return platform.using(lambda token: list(platform.calls.merchants(token)))
+    listed = platform.listed(appid)
+    if listed is None or not listed.refresh_token:
+        return False
+    return platform.table.authorize(appid, listed.refresh_token, None, created_at)
 
 
 def _outcome(do: Callable[[], str]) -> str:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from wechat_auth.platform.calls import PlatformCalls
+from wechat_auth.platform.calls import Listed, PlatformCalls
 from wechat_auth.platform.sources import AuthorizerSource, ComponentSource
 from wechat_auth.platform.table import PlatformTable
 from wechat_auth.secret_store import SecretStore
@@ -54,7 +54,9 @@ class Platform:
         self._clock = clock
         self._known: dict[str, float] = {}
         self._component_source = ComponentSource(table, calls, secrets)
-        self._authorizer_source = AuthorizerSource(table, calls, self.component_token, self.using)
+        self._authorizer_source = AuthorizerSource(
+            table, calls, self.component_token, self.using, self.listed
+        )
 
     def __contains__(self, appid: object) -> bool:
         """Tell whether a merchant authorises the platform; asked of the table once a minute."""
@@ -84,6 +86,19 @@ class Platform:
     def using(self, call: Callable[[str], T]) -> T:
         """Make a call with the component_access_token; see `AccessTokens.using`."""
         return self._access_tokens().using(self.appid, call)
+
+    def listed(self, appid: str) -> Listed | None:
+        """Find a merchant, with its refresh token, in the list that WeChat has."""
+        return self.using(
+            lambda token: next(
+                (
+                    merchant
+                    for merchant in self.calls.merchants(token)
+                    if merchant.appid == appid and merchant.refresh_token
+                ),
+                None,
+            )
+        )
 
     def code2session(self, appid: str, code: str, *, reserve: float) -> Code2Session:
         """Exchange a login code of a merchant's user.

@@ -13,7 +13,7 @@ from wechat_auth.errors import (
     WeChatError,
     misconfigured,
 )
-from wechat_auth.platform.calls import PlatformCalls
+from wechat_auth.platform.calls import Listed, PlatformCalls
 from wechat_auth.platform.table import Merchant, PlatformTable
 from wechat_auth.secret_store import SecretStore
 from wechat_auth.storage import StorageError
@@ -66,6 +66,7 @@ class AuthorizerSource:
     calls: PlatformCalls
     component_token: Callable[[], str]
     with_component_token: "WithComponentToken[tuple[AccessToken, str]]"
+    listed: Callable[[str], Listed | None]
     call: str = "getAuthorizerAccessToken"
     reissues: bool = False
 
@@ -102,9 +103,8 @@ class AuthorizerSource:
 
     def _listed(self, merchant: Merchant) -> str:
         """Return the refresh token that WeChat has for a merchant whose own is lost."""
-        for listed in self.calls.merchants(self.component_token()):
-            if listed.appid == merchant.appid and listed.refresh_token:
-                return listed.refresh_token
+        if (listed := self.listed(merchant.appid)) and listed.refresh_token:
+            return listed.refresh_token
         raise misconfigured(
             f"the refresh token of {merchant.appid} is lost, and WeChat does not list it: its "
             "owner must authorise the platform again, by the link that make authorise prints",

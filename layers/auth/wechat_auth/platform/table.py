@@ -2,7 +2,7 @@
 
 ``platform`` (key: its appid) · ``appid`` (sort key). Under the platform's own appid: ``sealed``
 (the ticket) · ``changed_at`` (its CreateTime) · ``asked_at``, ``listed_at`` (when the schedule last
-asked for tickets, and for the list of merchants). Under a merchant's: ``sealed`` (the refresh
+asked for tickets, and got the list of merchants). Under a merchant's: ``sealed`` (the refresh
 token; without it the authorisation was withdrawn) · ``changed_at`` (of the newest event that was
 heeded) · ``permissions`` (numbers, or absent if unknown) · ``worker``, ``busy_until`` (who is
 taking up an authorisation, until when) · ``failed_at`` (when the schedule got no access_token, as
